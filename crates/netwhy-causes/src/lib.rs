@@ -1,0 +1,2 @@
+//! Judges facts and ranks root causes.
+#![forbid(unsafe_code)]

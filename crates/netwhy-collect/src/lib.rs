@@ -1,0 +1,2 @@
+//! Fills facts from the kernel.
+#![forbid(unsafe_code)]

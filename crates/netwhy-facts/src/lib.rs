@@ -1,0 +1,2 @@
+//! Says what was observed: meaning, unit, source, time.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Turns a report or a fact into text or JSON.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Turns bytes into types and back, without I/O, clocks or panics.
+#![forbid(unsafe_code)]
