@@ -1,0 +1,43 @@
+//! BPF programs attached where a packet or a socket call of this host passes.
+//! Sources: bpf(2) BPF_PROG_QUERY, BPF_LINK_GET_NEXT_ID, IFLA_XDP, RTM_GETTFILTER. Needs CAP_BPF or CAP_NET_ADMIN/CAP_SYS_ADMIN.
+
+use serde::{Deserialize, Serialize};
+
+use crate::reading::Reading;
+use crate::store::Fact;
+
+/// Programs found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BpfPrograms(pub Vec<BpfAttached>);
+
+impl Fact for BpfPrograms {
+    const KIND: &'static str = "bpf";
+}
+
+/// One attachment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BpfAttached {
+    /// Hook: xdp-native, xdp-generic, xdp-offload, tc-ingress, tc-egress, tcx-ingress, tcx-egress, cgroup-ingress, cgroup-egress, cgroup-connect4,
+    /// cgroup-connect6, cgroup-sendmsg4 …, cgroup-bind4 …, sock-ops, netfilter, sk-lookup, flow-dissector, netkit-primary, netkit-peer, lwt.
+    pub hook: String,
+    /// Device, for device hooks.
+    pub ifindex: Option<u32>,
+    /// Cgroup path, for cgroup hooks.
+    pub cgroup: Option<String>,
+    /// Netfilter link: family (NFPROTO_*), hook number, priority.
+    pub netfilter: Option<(u8, u32, i32)>,
+    /// Position among programs of the same hook.
+    pub position: u32,
+    /// Program id.
+    pub prog_id: u32,
+    /// Program name.
+    pub name: String,
+    /// Program tag, hexadecimal.
+    pub tag: String,
+    /// Link id, when attached by a link.
+    pub link_id: Option<u32>,
+    /// Runs counted (needs kernel.bpf_stats_enabled), counter.
+    pub run_cnt: Reading<u64>,
+    /// Processes that hold the program or link open, when readable.
+    pub holders: Reading<Vec<(u32, String)>>,
+}
