@@ -1,2 +1,29 @@
 //! Asks the kernel one thing safely; the only crate with `unsafe`.
-#![allow(unsafe_code)]
+//!
+//! Every public function is safe, blocking, bounded by a deadline where it can wait, and fails with a
+//! [`SysError`] that names the call, its object and the errno. Nothing here knows what an answer means.
+//!
+//! | module | one sentence |
+//! |---|---|
+//! | [`errno`] | error numbers by name |
+//! | [`netlink`] | requests, dumps, batches and events over netlink |
+//! | [`netns`] | naming, entering, listing and making network namespaces |
+//! | [`poll`] | waiting for many descriptors until a deadline |
+//! | [`caps`] | the capabilities of this thread |
+#![allow(unsafe_code, reason = "this is the crate that may")]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod caps;
+pub mod errno;
+mod error;
+#[allow(dead_code, reason = "the sockets that use the rest land next")]
+mod fd;
+pub mod netlink;
+pub mod netns;
+pub mod poll;
+
+#[cfg(test)]
+mod testing;
+
+pub use errno::Errno;
+pub use error::{Result, SysError};
