@@ -10,6 +10,10 @@
 //! | [`netns`] | naming, entering, listing and making network namespaces |
 //! | [`poll`] | waiting for many descriptors until a deadline |
 //! | [`caps`] | the capabilities of this thread |
+//! | [`isolate`] | starting a program in namespaces of its own or of another process |
+//! | [`mount`] | mounts inside a mount namespace of one's own |
+//! | [`process`] | other processes: signals, end, limits |
+//! | [`signal`] | signals by name, as a flag, as a descriptor |
 #![allow(unsafe_code, reason = "this is the crate that may")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -18,9 +22,13 @@ pub mod errno;
 mod error;
 #[allow(dead_code, reason = "the sockets that use the rest land next")]
 mod fd;
+pub mod isolate;
+pub mod mount;
 pub mod netlink;
 pub mod netns;
 pub mod poll;
+pub mod process;
+pub mod signal;
 
 #[cfg(test)]
 mod testing;

@@ -107,7 +107,8 @@ fn poll_raw(fds: &mut [libc::pollfd], deadline: Option<Instant>) -> Result<()> {
 pub(crate) fn timespec(duration: Duration) -> libc::timespec {
     // SAFETY: a timespec is plain numbers, valid as zeroes (some C libraries add padding fields).
     let mut spec: libc::timespec = unsafe { std::mem::zeroed() };
-    spec.tv_sec = duration.as_secs().try_into().unwrap_or(libc::time_t::MAX);
+    // Decades are as good as for ever, and fit a 32-bit time_t.
+    spec.tv_sec = duration.as_secs().min(i32::MAX as u64) as _;
     spec.tv_nsec = duration.subsec_nanos() as _;
     spec
 }
