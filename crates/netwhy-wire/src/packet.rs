@@ -51,7 +51,7 @@ pub struct Sum(u64);
 impl Sum {
     /// Adds bytes that start at an even offset.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn plus(self, bytes: &[u8]) -> Self {
         let mut sum = self.0;
         let (pairs, last) = bytes.as_chunks::<2>();
         for pair in pairs {
@@ -69,10 +69,10 @@ impl Sum {
     pub fn pseudo(self, src: IpAddr, dst: IpAddr, protocol: u8, length: usize) -> Self {
         let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
         let add = |sum: Sum, address: IpAddr| match address {
-            IpAddr::V4(address) => sum.add(&address.octets()),
-            IpAddr::V6(address) => sum.add(&address.octets()),
+            IpAddr::V4(address) => sum.plus(&address.octets()),
+            IpAddr::V6(address) => sum.plus(&address.octets()),
         };
-        add(add(self, src), dst).add(&length).add(&[0, protocol])
+        add(add(self, src), dst).plus(&length).plus(&[0, protocol])
     }
 
     /// The checksum: what goes into the field, and 0 over data that holds a right one.

@@ -74,7 +74,7 @@ impl<'a> Icmp<'a> {
         out.extend([self.kind, self.code, 0, 0]);
         out.extend(self.rest);
         out.extend(self.payload);
-        let sum = Sum::default().add(&out).finish();
+        let sum = Sum::default().plus(&out).finish();
         if let Some(field) = out.get_mut(2..4) {
             field.copy_from_slice(&sum.to_be_bytes());
         }

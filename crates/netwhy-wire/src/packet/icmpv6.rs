@@ -119,7 +119,7 @@ impl<'a> Icmpv6<'a> {
         out.extend(self.rest);
         out.extend(self.payload);
         let sum =
-            Sum::default().pseudo(src.into(), dst.into(), protocol::ICMPV6, out.len()).add(&out).finish();
+            Sum::default().pseudo(src.into(), dst.into(), protocol::ICMPV6, out.len()).plus(&out).finish();
         if let Some(field) = out.get_mut(2..4) {
             field.copy_from_slice(&sum.to_be_bytes());
         }

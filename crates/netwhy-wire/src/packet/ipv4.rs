@@ -109,7 +109,7 @@ impl<'a> Ipv4<'a> {
         out.extend(self.dst.octets());
         out.extend(options);
         out.resize(header, 0);
-        let sum = Sum::default().add(&out).finish();
+        let sum = Sum::default().plus(&out).finish();
         if let Some(field) = out.get_mut(10..12) {
             field.copy_from_slice(&sum.to_be_bytes());
         }

@@ -77,7 +77,7 @@ proptest! {
         let segment = tcp.emit(src.into(), dst.into());
         prop_assert_eq!(Tcp::parse(&segment).unwrap(), tcp);
         let sum = Sum::default().pseudo(src.into(), dst.into(), protocol::TCP, segment.len());
-        prop_assert_eq!(sum.add(&segment).finish(), 0);
+        prop_assert_eq!(sum.plus(&segment).finish(), 0);
 
         let packet = Ipv4 { options: &options, ..Ipv4::new(src.into(), dst.into(), protocol::TCP, 7, &segment) };
         let bytes = packet.emit();

@@ -119,7 +119,7 @@ impl<'a> Tcp<'a> {
         out.extend(options);
         out.resize(header, 0);
         out.extend(self.payload);
-        let sum = Sum::default().pseudo(src, dst, protocol::TCP, out.len()).add(&out).finish();
+        let sum = Sum::default().pseudo(src, dst, protocol::TCP, out.len()).plus(&out).finish();
         if let Some(field) = out.get_mut(16..18) {
             field.copy_from_slice(&sum.to_be_bytes());
         }

@@ -23,9 +23,9 @@ fn v6(last: u16) -> Ipv6Addr {
 #[test]
 fn the_checksum_of_rfc_1071() {
     // The example of section 3: the sum is 0xddf2.
-    let sum = Sum::default().add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).finish();
+    let sum = Sum::default().plus(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).finish();
     assert_eq!(sum, !0xddf2);
-    assert_eq!(Sum::default().add(&[0xab]).finish(), !0xab00);
+    assert_eq!(Sum::default().plus(&[0xab]).finish(), !0xab00);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_header_with_a_known_checksum() {
             0xac, 0x10, 0x0a, 0x0c
         ]
     );
-    assert_eq!(Sum::default().add(&bytes[..20]).finish(), 0);
+    assert_eq!(Sum::default().plus(&bytes[..20]).finish(), 0);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_syn_with_the_options_linux_sends() {
     let bytes = syn.emit(v4(1).into(), v4(2).into());
     assert_eq!(bytes.len(), 40);
     let sum = Sum::default().pseudo(v4(1).into(), v4(2).into(), protocol::TCP, bytes.len());
-    assert_eq!(sum.add(&bytes).finish(), 0);
+    assert_eq!(sum.plus(&bytes).finish(), 0);
     let back = Tcp::parse(&bytes).unwrap();
     assert_eq!(back, syn);
     let seen: Vec<_> = back.options().collect();
@@ -173,7 +173,7 @@ fn a_solicitation_and_its_answer() {
         let sent = Neighbour { advert, target, link };
         let bytes = sent.emit(v6(1), group);
         let sum = Sum::default().pseudo(v6(1).into(), group.into(), protocol::ICMPV6, bytes.len());
-        assert_eq!(sum.add(&bytes).finish(), 0);
+        assert_eq!(sum.plus(&bytes).finish(), 0);
         assert_eq!(Icmpv6::parse(&bytes).unwrap().neighbour(), Some(sent));
     }
 }

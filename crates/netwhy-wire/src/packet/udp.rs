@@ -42,7 +42,7 @@ impl<'a> Udp<'a> {
         out.extend(((HEADER + payload.len()) as u16).to_be_bytes());
         out.extend([0, 0]);
         out.extend(payload);
-        let sum = Sum::default().pseudo(src, dst, protocol::UDP, out.len()).add(&out).finish();
+        let sum = Sum::default().pseudo(src, dst, protocol::UDP, out.len()).plus(&out).finish();
         // Zero would say that there is no checksum.
         let sum = if sum == 0 { 0xffff } else { sum };
         if let Some(field) = out.get_mut(6..8) {
