@@ -1,2 +1,16 @@
-//! Fills facts from the kernel.
+//! Fills facts from the kernel: netlink, `/proc` and ioctl, never other programs.
+//!
+//! A [`Collector`] is opened once for a network namespace; its methods are named after the families of
+//! `netwhy-facts` and live in the file of the same stem. Every method returns a
+//! [`Reading`](netwhy_facts::Reading): a refusal, a missing feature and a failure stay apart. Nothing here
+//! changes the system, loads a kernel module, sends a packet, or says what a value means.
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the families that use the rest land next")]
+
+mod collector;
+mod error;
+mod scope;
+
+pub use collector::Collector;
+pub use error::CollectError;
+pub use scope::Scope;

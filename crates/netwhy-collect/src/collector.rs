@@ -1,0 +1,197 @@
+//! The collector: one namespace, its sockets, and the way an answer becomes a reading.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use netwhy_facts::Reading;
+use netwhy_sys::netlink::{Protocol, Socket};
+use netwhy_sys::netns::{self, Netns, NetnsId};
+
+use crate::error::CollectError;
+use crate::scope::Scope;
+
+/// Reads facts of one network namespace. Sockets are opened when first needed and stay in the namespace;
+/// files that depend on the namespace are read on a thread inside it. Can be shared between threads.
+#[derive(Debug)]
+pub struct Collector {
+    scope: Scope,
+    netns: Netns,
+    route: Mutex<Option<Socket>>,
+    sock_diag: Mutex<Option<Socket>>,
+    netfilter: Mutex<Option<Socket>>,
+    xfrm: Mutex<Option<Socket>>,
+    generic: Mutex<Option<Socket>>,
+}
+
+impl Collector {
+    /// Opens a collector. Fails if the namespace does not exist or cannot be opened.
+    pub fn open(scope: Scope) -> Result<Self, CollectError> {
+        let netns = scope.netns.open()?;
+        Ok(Collector {
+            scope,
+            netns,
+            route: Mutex::default(),
+            sock_diag: Mutex::default(),
+            netfilter: Mutex::default(),
+            xfrm: Mutex::default(),
+            generic: Mutex::default(),
+        })
+    }
+
+    /// A collector for the calling thread's namespace.
+    pub fn here() -> Result<Self, CollectError> {
+        Self::open(Scope::here())
+    }
+
+    /// Where it looks.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Which namespace it is.
+    #[must_use]
+    pub const fn netns_id(&self) -> NetnsId {
+        self.netns.id()
+    }
+
+    /// Runs `work` with the calling thread in the namespace: here if it is already there, otherwise on a
+    /// fresh thread, which needs CAP_SYS_ADMIN.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, CollectError> {
+        if netns::current().is_ok_and(|here| here == self.netns.id()) {
+            return Ok(work());
+        }
+        Ok(self.netns.run(work)?)
+    }
+
+    /// Runs `work` with the namespace's socket of a netlink protocol, opened when first asked for.
+    ///
+    /// Opening a socket of a protocol that nothing has registered would make the kernel load its module;
+    /// that is `Missing` instead.
+    pub fn netlink<T>(
+        &self,
+        protocol: Protocol,
+        work: impl FnOnce(&mut Socket) -> Result<T, CollectError>,
+    ) -> Result<T, CollectError> {
+        let mut slot = match protocol {
+            Protocol::Route => lock(&self.route),
+            Protocol::SockDiag => lock(&self.sock_diag),
+            Protocol::Netfilter => lock(&self.netfilter),
+            Protocol::Xfrm => lock(&self.xfrm),
+            Protocol::Generic => lock(&self.generic),
+            Protocol::FibLookup | Protocol::KobjectUevent => {
+                return Err(CollectError::Missing(format!("netlink {protocol:?} is not read")));
+            }
+        };
+        let socket = match &mut *slot {
+            Some(socket) => socket,
+            empty => empty.insert(self.inside(|| {
+                if protocol != Protocol::Route && !is_registered(&self.proc_net("netlink"), protocol) {
+                    return Err(CollectError::Missing(format!(
+                        "netlink {protocol:?} is not in this kernel, or its module is not loaded"
+                    )));
+                }
+                Ok(Socket::open(protocol)?)
+            })??),
+        };
+        work(socket)
+    }
+
+    /// Turns an attempt into a reading: `source` is the door, `needs` the privilege a refusal is about.
+    pub(crate) fn reading<T>(
+        source: &str,
+        needs: &str,
+        attempt: impl FnOnce() -> Result<T, CollectError>,
+    ) -> Reading<T> {
+        // Taken before: the value is at least as new as its time says.
+        let at = now();
+        match attempt() {
+            Ok(value) => Reading::known(value, source, at),
+            Err(error) => error.into_reading(needs),
+        }
+    }
+
+    /// The path of a file below procfs.
+    pub(crate) fn proc(&self, name: &str) -> PathBuf {
+        self.scope.proc.join(name)
+    }
+
+    /// The path of a file of `/proc/net`. `/proc/net` itself follows the main thread, wherever we are.
+    pub(crate) fn proc_net(&self, name: &str) -> PathBuf {
+        self.scope.proc.join("thread-self/net").join(name)
+    }
+
+    /// The path of a file of the question's root directory, such as `etc/resolv.conf`.
+    pub(crate) fn rooted(&self, name: &str) -> PathBuf {
+        self.scope.root.join(name)
+    }
+}
+
+/// Reads a whole file as text; what is not UTF-8 is replaced.
+pub(crate) fn read_text(path: &Path) -> Result<String, CollectError> {
+    let bytes = fs::read(path).map_err(|error| CollectError::file(path, &error))?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+pub(crate) fn now() -> u64 {
+    // Until netwhy-sys has a clock: hundredths of a second since boot.
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+    seconds.map_or(0, |seconds| (seconds * 1e9) as u64)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A socket another thread left in the middle of a dump reads the rest away by itself.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the kernel itself has a socket of the protocol (`/proc/net/netlink`: columns sk, Eth, Pid).
+/// If the file cannot be read, says yes: then the open decides.
+fn is_registered(list: &Path, protocol: Protocol) -> bool {
+    read_text(list).map_or(true, |text| lists_protocol(&text, protocol as i32))
+}
+
+fn lists_protocol(text: &str, protocol: i32) -> bool {
+    text.lines().skip(1).any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let number = words.next().and_then(|word| word.parse::<i32>().ok());
+        number == Some(protocol) && words.next() == Some("0")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "\
+sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode
+0000000000000000 0   0          00000000 0        0        0     2        0        14
+0000000000000000 12  4711       00000000 0        0        0     2        0        15
+";
+
+    #[test]
+    fn only_the_kernels_own_socket_registers_a_protocol() {
+        assert!(lists_protocol(LIST, 0));
+        assert!(!lists_protocol(LIST, 12), "a program's socket does not");
+        assert!(!lists_protocol(LIST, 6));
+    }
+
+    #[test]
+    fn a_collector_can_be_shared() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Collector>();
+    }
+
+    #[test]
+    fn the_own_namespace_opens() {
+        let collector = Collector::here().unwrap();
+        assert_eq!(collector.netns_id(), netns::current().unwrap());
+        collector.netlink(Protocol::Route, |_| Ok(())).unwrap();
+        assert!(now() > 0);
+    }
+}
