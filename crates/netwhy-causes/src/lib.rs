@@ -1,2 +1,21 @@
-//! Judges facts and ranks root causes.
+//! Judges facts; ranks root causes. Pure: no files, clocks, sockets or printing.
+//!
+//! One cause is one file under `causes/`: a condition, its doc comment (what `netwhy explain`
+//! prints) and a `judge` function. The engine runs the judges and finds the root.
 #![forbid(unsafe_code)]
+
+pub mod case;
+pub mod cause;
+pub mod causes;
+pub mod engine;
+pub mod evidence;
+pub mod explain;
+pub mod fix;
+pub mod report;
+pub mod target;
+
+pub use case::Case;
+pub use cause::{Cause, Finding, Layer, Scope, Verdict};
+pub use evidence::Evidence;
+pub use fix::Fix;
+pub use report::Report;
