@@ -128,8 +128,6 @@ pub(crate) struct Received {
     pub(crate) length: usize,
     /// Bytes the datagram has; more than `length` if it was cut (with `MSG_TRUNC` asked for).
     pub(crate) full: usize,
-    /// `msg_flags`.
-    pub(crate) flags: i32,
     /// Who sent it.
     pub(crate) source: RawAddress,
     /// Bytes of control data.
@@ -163,7 +161,6 @@ pub(crate) fn receive(
                 return Ok(Some(Received {
                     length: full.min(buffer.len()),
                     full,
-                    flags: message.msg_flags,
                     source,
                     control: (message.msg_controllen as usize).min(room),
                 }));

@@ -9,6 +9,8 @@
 //! | [`netlink`] | requests, dumps, batches and events over netlink |
 //! | [`netns`] | naming, entering, listing and making network namespaces |
 //! | [`poll`] | waiting for many descriptors until a deadline |
+//! | [`socket`] | TCP, UDP, echo and raw sockets with the options and the error queue a probe needs |
+//! | [`filter`] | classic BPF programs on sockets |
 //! | [`caps`] | the capabilities of this thread |
 //! | [`isolate`] | starting a program in namespaces of its own or of another process |
 //! | [`mount`] | mounts inside a mount namespace of one's own |
@@ -17,11 +19,12 @@
 #![allow(unsafe_code, reason = "this is the crate that may")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod address;
 pub mod caps;
 pub mod errno;
 mod error;
-#[allow(dead_code, reason = "the sockets that use the rest land next")]
 mod fd;
+pub mod filter;
 pub mod isolate;
 pub mod mount;
 pub mod netlink;
@@ -29,6 +32,7 @@ pub mod netns;
 pub mod poll;
 pub mod process;
 pub mod signal;
+pub mod socket;
 
 #[cfg(test)]
 mod testing;
