@@ -452,3 +452,150 @@ pub fn without(facts: &Facts, locus: &Locus) -> Option<Facts> {
 pub fn causes_of(scenario: Scenario) -> impl Iterator<Item = &'static Cause> {
     crate::causes::ALL.iter().copied().filter(move |c| c.scenarios.contains(&scenario))
 }
+
+#[cfg(test)]
+mod tests {
+    use netwhy_facts::attempt::{Attempt, Attempts, Outcome, Phase};
+    use netwhy_facts::question::{App, Target};
+    use netwhy_facts::{Proto, Reading, Role};
+
+    use super::*;
+    use crate::cause::Layer;
+    use crate::evidence::Evidence;
+
+    const fn cause(
+        id: &'static str,
+        explains: &'static [&'static str],
+        judge: fn(&Case<'_>) -> Verdict,
+    ) -> Cause {
+        Cause {
+            id,
+            title: "a condition",
+            scenarios: &[Scenario::Connect],
+            roles: &[Role::Client, Role::Inbound],
+            layer: Layer::Host,
+            scope: Scope::FailedFlow,
+            needs: &[],
+            explains,
+            judge,
+        }
+    }
+
+    fn at(detail: &str) -> Finding {
+        Finding::new(Locus::Host { detail: detail.into() }, detail)
+    }
+
+    static ROOT: Cause = cause("root", &["symptom"], |_| at("root").proven());
+    static SYMPTOM: Cause = cause("symptom", &[], |_| at("symptom").proven());
+    static MAYBE: Cause = cause("maybe", &[], |_| at("maybe").consistent());
+    static NEXT: Cause = cause("next", &[], |_| {
+        at("next").evidence(Evidence::new("next-obstacle", "then this", "")).consistent()
+    });
+    static FAR: Cause = cause("far", &[], |_| at("far").outside().proven());
+    static DENIED: Cause =
+        cause("denied", &[], |_| Verdict::unknown("rules", Absence::Denied("CAP_X".into())));
+
+    fn flow() -> Flow {
+        Flow {
+            proto: Proto::Tcp,
+            src: None,
+            sport: None,
+            dst: "203.0.113.2".parse().unwrap(),
+            dport: 80,
+            mark: 0,
+            uid: None,
+            dev: None,
+        }
+    }
+
+    fn question(role: Role) -> Question {
+        Question {
+            scenario: Scenario::Connect,
+            target_text: "203.0.113.2:80".into(),
+            target: Target {
+                host: "203.0.113.2".into(),
+                literal: Some("203.0.113.2".parse().unwrap()),
+                zone: None,
+                port: 80,
+                proto: Proto::Tcp,
+                app: App::None,
+                path: "/".into(),
+            },
+            role,
+            from: None,
+            family: None,
+            flows: vec![flow()],
+            budget_ms: 5000,
+        }
+    }
+
+    fn facts(outcome: Outcome) -> Facts {
+        let mut facts = Facts::new();
+        let f = flow();
+        facts.put(Reading::known(
+            Attempts(vec![Attempt {
+                proto: f.proto,
+                dst: f.dst,
+                dport: f.dport,
+                local: None,
+                variant: None,
+                started: 0,
+                elapsed_us: 1000,
+                phase: Phase::Connect,
+                outcome,
+                icmp: vec![],
+                cookie: None,
+                tcp: None,
+            }]),
+            "connect",
+            1,
+        ));
+        facts
+    }
+
+    fn ask(causes: &[&'static Cause], facts: &Facts, role: Role) -> Judgement {
+        let paths =
+            [FlowPaths { flow: flow(), forward: no_path(&flow()), reply: no_path(&flow()), beyond: vec![] }];
+        judge_with(causes, facts, &question(role), &paths)
+    }
+
+    fn ids(j: &Judgement) -> Vec<&str> {
+        j.causes.iter().map(|c| c.id.as_str()).collect()
+    }
+
+    #[test]
+    fn an_explained_cause_is_folded_into_its_root() {
+        let j = ask(&[&SYMPTOM, &ROOT], &facts(Outcome::Timeout), Role::Client);
+        assert_eq!(ids(&j), ["root"]);
+        assert_eq!(j.causes[0].explains, ["symptom"]);
+        assert_eq!(j.verdict, Overall::Problem);
+    }
+
+    #[test]
+    fn what_merely_fits_is_silent_beside_a_proof_unless_it_is_the_next_obstacle() {
+        let j = ask(&[&MAYBE, &ROOT, &NEXT], &facts(Outcome::Timeout), Role::Client);
+        assert_eq!(ids(&j), ["root", "next"]);
+        let j = ask(&[&MAYBE], &facts(Outcome::Timeout), Role::Client);
+        assert_eq!((ids(&j), j.causes[0].confidence), (vec!["maybe"], Confidence::Consistent));
+    }
+
+    #[test]
+    fn a_flow_that_works_is_healthy_and_its_failure_causes_are_not_judged() {
+        let j = ask(&[&ROOT, &MAYBE], &facts(Outcome::Ok), Role::Client);
+        assert_eq!((j.verdict, ids(&j)), (Overall::Healthy, vec![]));
+    }
+
+    #[test]
+    fn a_prediction_without_an_observed_attempt_stays_a_prediction() {
+        let j = ask(&[&ROOT], &Facts::new(), Role::Inbound);
+        assert_eq!(j.causes[0].confidence, Confidence::Consistent);
+    }
+
+    #[test]
+    fn a_cause_elsewhere_is_outside_and_nothing_is_undetermined() {
+        assert_eq!(ask(&[&FAR], &facts(Outcome::Timeout), Role::Client).verdict, Overall::Outside);
+        let j = ask(&[&DENIED], &facts(Outcome::Timeout), Role::Client);
+        assert_eq!(j.verdict, Overall::Undetermined);
+        assert!(j.not_checkable[0].privilege);
+    }
+}
