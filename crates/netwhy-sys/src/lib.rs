@@ -10,6 +10,8 @@
 //! | [`netns`] | naming, entering, listing and making network namespaces |
 //! | [`poll`] | waiting for many descriptors until a deadline |
 //! | [`socket`] | TCP, UDP, echo and raw sockets with the options and the error queue a probe needs |
+//! | [`packet`] | frames as devices see them: a capture ring, and sending raw ones |
+//! | [`ioctl`] | devices by name and number |
 //! | [`filter`] | classic BPF programs on sockets |
 //! | [`caps`] | the capabilities of this thread |
 //! | [`isolate`] | starting a program in namespaces of its own or of another process |
@@ -25,10 +27,12 @@ pub mod errno;
 mod error;
 mod fd;
 pub mod filter;
+pub mod ioctl;
 pub mod isolate;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod packet;
 pub mod poll;
 pub mod process;
 pub mod signal;

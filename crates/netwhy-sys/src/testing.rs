@@ -1,6 +1,8 @@
 //! What tests that need namespaces share.
 
 use crate::caps;
+use crate::ioctl;
+use crate::netlink::{NLM_F_CREATE, NLM_F_EXCL, Protocol, Socket};
 use crate::netns;
 
 /// What became of a test that needs a network namespace of its own.
@@ -21,4 +23,53 @@ pub(crate) fn new_netns<T: Send>(test: impl FnOnce() -> T + Send) -> NewNet<T> {
             NewNet::Skipped
         }
     }
+}
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+
+/// Appends one netlink attribute.
+pub(crate) fn attribute(run: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    run.extend_from_slice(&(4 + value.len() as u16).to_ne_bytes());
+    run.extend_from_slice(&kind.to_ne_bytes());
+    run.extend_from_slice(value);
+    run.resize(run.len().next_multiple_of(4), 0);
+}
+
+/// The request for a veth pair: IFLA_IFNAME `name`, IFLA_LINKINFO { IFLA_INFO_KIND "veth" }.
+pub(crate) fn veth(name: &str) -> Vec<u8> {
+    let mut payload = vec![0; 16];
+    attribute(&mut payload, 3, format!("{name}\0").as_bytes());
+    let mut info = Vec::new();
+    attribute(&mut info, 1, b"veth\0");
+    attribute(&mut payload, 18, &info);
+    payload
+}
+
+/// Makes a veth pair, both ends up; the kernel calls the other end `veth0`. Returns both numbers.
+pub(crate) fn make_veth(name: &str) -> (u32, u32) {
+    let mut socket = Socket::open(Protocol::Route).unwrap();
+    socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth(name)).unwrap();
+    let ends = (ioctl::index_of(name).unwrap(), ioctl::index_of("veth0").unwrap());
+    set_up(ends.0);
+    set_up(ends.1);
+    ends
+}
+
+/// `ip link set up`: struct ifinfomsg with flag and change mask IFF_UP.
+pub(crate) fn set_up(ifindex: u32) {
+    let mut payload = vec![0; 16];
+    payload[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    payload[8..12].copy_from_slice(&1u32.to_ne_bytes());
+    payload[12..16].copy_from_slice(&1u32.to_ne_bytes());
+    Socket::open(Protocol::Route).unwrap().ack(RTM_NEWLINK, 0, &payload).unwrap();
+}
+
+/// `ip address add`, IPv4: struct ifaddrmsg, IFA_LOCAL and IFA_ADDRESS.
+pub(crate) fn add_address(ifindex: u32, address: [u8; 4], prefix: u8) {
+    let mut payload = vec![libc::AF_INET as u8, prefix, 0, 0];
+    payload.extend_from_slice(&ifindex.to_ne_bytes());
+    attribute(&mut payload, 2, &address);
+    attribute(&mut payload, 1, &address);
+    Socket::open(Protocol::Route).unwrap().ack(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &payload).unwrap();
 }

@@ -4,30 +4,13 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::testing::{NewNet, new_netns};
+use crate::testing::{NewNet, attribute, new_netns, veth};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_GETROUTE: u16 = 26;
 const IFINFOMSG: [u8; 16] = [0; 16];
-
-/// A veth pair: IFLA_IFNAME `name`, IFLA_LINKINFO { IFLA_INFO_KIND "veth" }.
-fn veth(name: &str) -> Vec<u8> {
-    let mut payload = IFINFOMSG.to_vec();
-    attribute(&mut payload, 3, format!("{name}\0").as_bytes());
-    let mut info = Vec::new();
-    attribute(&mut info, 1, b"veth\0");
-    attribute(&mut payload, 18, &info);
-    payload
-}
-
-fn attribute(run: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    run.extend_from_slice(&(4 + value.len() as u16).to_ne_bytes());
-    run.extend_from_slice(&kind.to_ne_bytes());
-    run.extend_from_slice(value);
-    run.resize(run.len().next_multiple_of(4), 0);
-}
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
