@@ -1,7 +1,8 @@
 //! Which packets belong to a flow, as a predicate and as a kernel filter.
 //!
 //! The kernel's filter may let through more than [`FlowFilter::wants`]: later fragments, whose ports it cannot
-//! see, come through by their addresses alone. It never lets through less.
+//! see, come through by their addresses alone, and so does everything an IPv6 neighbour solicits. It never lets
+//! through less, unless an ICMP error quotes less of a packet than the eight bytes RFC 792 asks for.
 //!
 //! Everything is loaded relative to the network header (`SKF_NET_OFF`), so one program serves devices with and
 //! without a link-layer header. The kernel takes the outer VLAN tag off before a filter sees a packet; a tag that

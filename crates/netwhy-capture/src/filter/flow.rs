@@ -22,34 +22,65 @@ impl FlowFilter {
     /// The filter for the kernel. Of each packet it lets through, at most `snaplen` bytes are delivered.
     pub fn program(&self, snaplen: u32) -> Result<Vec<Instruction>, TooLong> {
         let mut program = Program { asm: Asm::default(), filter: self, snaplen };
-        let tagged = program.asm.label();
+        let [tagged, untagged, inline] = [(); 3].map(|()| program.asm.label());
+        let plain = Sections { ethertypes: SECTIONS, labels: SECTIONS.map(|_| program.asm.label()) };
         program.asm.push(op::LD_W, AD_PROTOCOL);
-        for tag in [ETHERTYPE_VLAN, ETHERTYPE_QINQ] {
+        program.asm.when(op::JEQ, ETHERTYPE_VLAN.into(), tagged);
+        program.asm.when(op::JEQ, ETHERTYPE_QINQ.into(), tagged);
+        program.asm.jump(untagged);
+        program.asm.bind(tagged);
+        // Received with two tags: the network header is the inner tag, its EtherType the second half of it, and
+        // what follows is what that says.
+        let behind = Sections { ethertypes: SECTIONS, labels: SECTIONS.map(|_| program.asm.label()) };
+        for ((ethertype, label), (load, mask, value)) in
+            behind.values().zip([(op::LD_B, 0xf0, 0x40), (op::LD_B, 0xf0, 0x60), (op::LD_W, !0, 0x0001_0800)])
+        {
             let other = program.asm.label();
-            program.asm.unless(op::JEQ, tag.into(), other);
-            program.asm.jump(tagged);
+            program.asm.push(op::LD_H, NET + 2);
+            program.asm.unless(op::JEQ, ethertype, other);
+            program.asm.push(load, NET + 4);
+            program.asm.push(op::AND, mask);
+            program.asm.unless(op::JEQ, value, other);
+            program.asm.jump(label);
             program.asm.bind(other);
         }
-        let done = program.asm.label();
-        program.sections(0, done);
-        program.asm.bind(done);
-        program.asm.push(op::RET, 0);
-        program.asm.bind(tagged);
-        // Received with two tags: the network header is the inner tag, its EtherType the second half of it.
-        program.asm.push(op::LD_H, NET + 2);
-        let plain = program.asm.label();
-        program.sections(4, plain);
-        program.asm.bind(plain);
+        program.asm.jump(inline);
+        program.sections(&behind, 4, Some(inline));
         // Sent with a tag: the network header is right, only the EtherType hides what it is.
-        for (version, ethertype) in [(4, ETHERTYPE_IPV4), (6, ETHERTYPE_IPV6)] {
-            program.asm.push(op::LD_B, NET);
-            program.asm.push(op::AND, 0xf0);
-            program.section_if(version << 4, ethertype);
-        }
+        program.asm.bind(inline);
+        let [four, six, arp] = plain.labels;
+        program.asm.push(op::LD_B, NET);
+        program.asm.push(op::AND, 0xf0);
+        let other = program.asm.label();
+        program.dispatch([(0x40, four), (0x60, six)], other);
+        program.asm.bind(other);
         program.asm.push(op::LD_W, NET);
-        program.section_if(0x0001_0800, ETHERTYPE_ARP);
+        let other = program.asm.label();
+        program.dispatch([(0x0001_0800, arp)], other);
+        program.asm.bind(other);
         program.asm.push(op::RET, 0);
+        program.asm.bind(untagged);
+        let other = program.asm.label();
+        program.dispatch(plain.values(), other);
+        program.asm.bind(other);
+        program.asm.push(op::RET, 0);
+        program.sections(&plain, 0, None);
         program.asm.finish()
+    }
+}
+
+/// The sections there are.
+const SECTIONS: [u16; 3] = [ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_ARP];
+
+/// One copy of the sections: where each begins.
+struct Sections {
+    ethertypes: [u16; 3],
+    labels: [Label; 3],
+}
+
+impl Sections {
+    fn values(&self) -> impl Iterator<Item = (u32, Label)> + use<> {
+        self.ethertypes.map(u32::from).into_iter().zip(self.labels)
     }
 }
 
@@ -60,29 +91,28 @@ struct Program<'a> {
 }
 
 impl Program<'_> {
-    /// Sections by the EtherType in the accumulator, for a network header `base` bytes on. What none of them
-    /// accepts goes on to `miss`.
-    fn sections(&mut self, base: u32, miss: Label) {
-        for ethertype in [ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_ARP] {
-            let (matches, other) = (self.asm.label(), self.asm.label());
-            self.asm.when(op::JEQ, ethertype.into(), matches);
-            self.asm.jump(other);
-            self.asm.bind(matches);
-            self.section(ethertype, base);
-            // A section that did not accept has used up the accumulator.
-            self.asm.jump(miss);
-            self.asm.bind(other);
+    /// Goes where the accumulator's value leads, else to `other`; any distance.
+    fn dispatch(&mut self, values: impl IntoIterator<Item = (u32, Label)>, other: Label) {
+        for (value, label) in values {
+            let next = self.asm.label();
+            self.asm.unless(op::JEQ, value, next);
+            self.asm.jump(label);
+            self.asm.bind(next);
         }
+        self.asm.jump(other);
     }
 
-    /// A section for what has the accumulator equal to `value`.
-    fn section_if(&mut self, value: u32, ethertype: u16) {
-        let (matches, other) = (self.asm.label(), self.asm.label());
-        self.asm.when(op::JEQ, value, matches);
-        self.asm.jump(other);
-        self.asm.bind(matches);
-        self.section(ethertype, 0);
-        self.asm.bind(other);
+    /// The sections for a network header `base` bytes on. What one does not accept goes on to `miss`, or is
+    /// rejected.
+    fn sections(&mut self, sections: &Sections, base: u32, miss: Option<Label>) {
+        for (ethertype, label) in sections.ethertypes.into_iter().zip(sections.labels) {
+            self.asm.bind(label);
+            self.section(ethertype, base);
+            match miss {
+                Some(miss) => self.asm.jump(miss),
+                None => self.asm.push(op::RET, 0),
+            }
+        }
     }
 
     fn section(&mut self, ethertype: u16, base: u32) {
@@ -193,8 +223,7 @@ impl Program<'_> {
         self.discovery(net);
     }
 
-    /// Neighbour discovery: solicitations for and advertisements of a neighbour, and its solicitations for an
-    /// address of the flow.
+    /// Neighbour discovery: solicitations for and advertisements of a neighbour, and whatever it solicits.
     fn discovery(&mut self, net: u32) {
         let target = net + (ipv6::HEADER + icmpv6::HEADER) as u32;
         for neighbour in v6(self.filter.neighbours.iter().copied()) {
@@ -206,15 +235,12 @@ impl Program<'_> {
             self.address(op::LD_W, target, Some(neighbour.into()), next);
             self.accept();
             self.asm.bind(next);
-            for own in v6(self.filter.own_addresses()) {
-                let next = self.asm.label();
-                self.icmpv6_type(net, next);
-                self.asm.unless(op::JEQ, icmpv6::NEIGHBOUR_SOLICIT.into(), next);
-                self.address(op::LD_W, net + 8, Some(neighbour.into()), next);
-                self.address(op::LD_W, target, Some(own.into()), next);
-                self.accept();
-                self.asm.bind(next);
-            }
+            let next = self.asm.label();
+            self.icmpv6_type(net, next);
+            self.asm.unless(op::JEQ, icmpv6::NEIGHBOUR_SOLICIT.into(), next);
+            self.address(op::LD_W, net + 8, Some(neighbour.into()), next);
+            self.accept();
+            self.asm.bind(next);
         }
     }
 
