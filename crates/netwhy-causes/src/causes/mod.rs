@@ -2,22 +2,37 @@
 
 use crate::cause::Cause;
 
+pub mod accept_queue_full;
+pub mod fd_limit_process;
 pub mod fw_drop_outbound;
+pub mod neigh_unresolved;
+pub mod path_or_remote_drop;
 pub mod route_missing;
+pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
 
 /// Every cause.
 #[rustfmt::skip]
 pub static ALL: &[&Cause] = &[
+    &accept_queue_full::CAUSE,
+    &fd_limit_process::CAUSE,
     &fw_drop_outbound::CAUSE,
+    &neigh_unresolved::CAUSE,
+    &path_or_remote_drop::CAUSE,
     &route_missing::CAUSE,
+    &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
 ];
 
 /// Source text of every cause by id; its header is what `netwhy explain` prints.
 #[rustfmt::skip]
 pub static SOURCES: &[(&str, &str)] = &[
+    ("accept-queue-full", include_str!("accept_queue_full.rs")),
+    ("fd-limit-process", include_str!("fd_limit_process.rs")),
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
+    ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
+    ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("route-missing", include_str!("route_missing.rs")),
+    ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),
 ];
