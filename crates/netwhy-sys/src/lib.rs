@@ -13,6 +13,7 @@
 //! | [`packet`] | frames as devices see them: a capture ring, and sending raw ones |
 //! | [`ioctl`] | devices by name and number |
 //! | [`filter`] | classic BPF programs on sockets |
+//! | [`clock`] | clocks, and what this process has used |
 //! | [`caps`] | the capabilities of this thread |
 //! | [`isolate`] | starting a program in namespaces of its own or of another process |
 //! | [`mount`] | mounts inside a mount namespace of one's own |
@@ -23,6 +24,7 @@
 
 mod address;
 pub mod caps;
+pub mod clock;
 pub mod errno;
 mod error;
 mod fd;
