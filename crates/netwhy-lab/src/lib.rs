@@ -1,2 +1,23 @@
 //! Breaks private network namespaces on purpose and scores the verdict.
+//!
+//! Nothing here touches the namespace the lab was started in, and nothing needs another program: networks
+//! are built, broken and repaired over netlink, socket options and `/proc`.
 #![forbid(unsafe_code)]
+
+pub mod case;
+pub mod cases;
+mod error;
+mod hidden;
+mod lab;
+pub mod net;
+pub mod nft_build;
+mod node;
+pub mod probe;
+mod serve;
+mod topology;
+
+pub use error::{LabError, Result};
+pub use hidden::hidden_main;
+pub use lab::{Lab, Service};
+pub use node::{HIDDEN, Node};
+pub use topology::Topology;

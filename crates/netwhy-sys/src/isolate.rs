@@ -203,7 +203,9 @@ impl Isolation {
             })?;
             // The parent may have ended before the request was in place.
             // SAFETY: cannot fail.
-            if unsafe { libc::getppid() } as u32 != parent {
+            let seen = unsafe { libc::getppid() } as u32;
+            // 0 is a parent that lives outside this process-id namespace.
+            if seen != parent && seen != 0 {
                 return Err((step::DEATH_SIGNAL, Errno::ESRCH));
             }
         }

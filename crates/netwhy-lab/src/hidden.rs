@@ -1,0 +1,75 @@
+//! What the binary does when the lab runs it: the node's processes, its services and its probes.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use netwhy_sys::isolate::Isolation;
+use netwhy_sys::mount::Mount;
+use netwhy_sys::signal::Signal;
+
+use crate::error::{LabError, Result};
+use crate::node::HIDDEN;
+
+/// Plays the hidden part if `arguments` (without the program's name) ask for one, and returns the exit
+/// code; `None` if they do not. The binary calls this before anything else.
+pub fn hidden_main(arguments: &[String]) -> Option<i32> {
+    let [first, role, rest @ ..] = arguments else { return None };
+    if first != HIDDEN {
+        return None;
+    }
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let result = match role.as_str() {
+        "hold" => hold(words.first().copied().unwrap_or("node")),
+        "init" => init(),
+        "enter" => enter(&words),
+        "serve" => crate::serve::main(&words).map(|()| 0),
+        "try" => crate::probe::main(&words),
+        other => Err(LabError::Usage(format!("no such role: {other}"))),
+    };
+    Some(result.unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "netwhy lab {role}: {error}");
+        70
+    }))
+}
+
+/// Holds the node's namespaces and starts its init, whose process id it prints.
+fn hold(name: &str) -> Result<i32> {
+    // Only a courtesy to whoever opens a shell in the node.
+    let _ = fs::write("/proc/sys/kernel/hostname", name);
+    let exe = std::env::current_exe().map_err(LabError::io("find this program"))?;
+    let mut command = Command::new(exe);
+    command.args([HIDDEN, "init"]).stdin(Stdio::inherit()).stdout(Stdio::null());
+    let isolation = Isolation::new().mount(Mount::proc(Path::new("/proc"))?).death_signal(Signal::KILL);
+    let mut child = isolation.spawn(command)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", child.id()).and_then(|()| out.flush()).map_err(LabError::io("tell the init's id"))?;
+    let status = child.wait().map_err(LabError::io("wait for the node's init"))?;
+    Ok(status.code().unwrap_or(1))
+}
+
+/// The first process of the node: lives until the lab lets go of the pipe.
+fn init() -> Result<i32> {
+    let mut nothing = [0];
+    loop {
+        match std::io::stdin().read(&mut nothing) {
+            Ok(0) => return Ok(0),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(LabError::io("read the lifeline")(error)),
+        }
+    }
+}
+
+/// Starts a program as a process of the node this one has entered, and ends as it ends.
+fn enter(words: &[&str]) -> Result<i32> {
+    let [program, arguments @ ..] = words else {
+        return Err(LabError::Usage("enter what?".to_owned()));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let mut child = Isolation::new().death_signal(Signal::KILL).spawn(command)?;
+    let status = child.wait().map_err(LabError::io(format!("wait for {program}")))?;
+    Ok(status.code().unwrap_or(125))
+}

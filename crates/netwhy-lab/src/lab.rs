@@ -1,0 +1,169 @@
+//! A running laboratory: nodes joined by cables, and the services in them.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{LabError, Result};
+use crate::node::{HIDDEN, Node, note_home};
+use crate::probe::{self, Outcome, PATIENCE, Target};
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A process in a node.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The node it runs in.
+    pub node: String,
+    /// Its process id as the node sees it.
+    pub pid: u32,
+    child: Child,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The process between it and us; its end is the service's end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Nodes, services and the directory with the nodes' own files. All of it is gone when this is dropped.
+#[derive(Debug)]
+pub struct Lab {
+    // Services end before the nodes they live in.
+    services: Vec<Service>,
+    nodes: Vec<Node>,
+    directory: PathBuf,
+    exe: PathBuf,
+}
+
+impl Lab {
+    /// An empty laboratory. `exe` is the program that answers to [`crate::hidden_main`].
+    pub fn new(exe: PathBuf) -> Result<Self> {
+        note_home()?;
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("netwhy-lab-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory)
+            .map_err(LabError::io(format!("create {}", directory.display())))?;
+        Ok(Lab { services: Vec::new(), nodes: Vec::new(), directory, exe })
+    }
+
+    /// As [`Self::new`], run by the program that is running.
+    pub fn of_this_program() -> Result<Self> {
+        Lab::new(std::env::current_exe().map_err(LabError::io("find this program"))?)
+    }
+
+    /// Adds a node.
+    pub fn add_node(&mut self, name: &str) -> Result<()> {
+        let node = Node::start(name, &self.directory.join(name), &self.exe)?;
+        self.nodes.push(node);
+        self.node(name)?.link_up("lo")
+    }
+
+    /// A node by name.
+    pub fn node(&mut self, name: &str) -> Result<&mut Node> {
+        let missing = || LabError::Usage(format!("no node {name} in this topology"));
+        self.nodes.iter_mut().find(|node| node.name == name).ok_or_else(missing)
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Lays a cable between two nodes' devices, without addresses, both ends up.
+    pub fn cable(&mut self, one: (&str, &str), other: (&str, &str)) -> Result<()> {
+        let at = |lab: &Lab, name: &str| lab.nodes.iter().position(|node| node.name == name);
+        let missing = || LabError::Usage(format!("no cable from {} to {}", one.0, other.0));
+        let (a, b) = (at(self, one.0).ok_or_else(missing)?, at(self, other.0).ok_or_else(missing)?);
+        if a == b {
+            return Err(missing());
+        }
+        let (low, high) = self.nodes.split_at_mut(a.max(b));
+        let (Some(first), Some(second)) = (low.get_mut(a.min(b)), high.first_mut()) else {
+            return Err(missing());
+        };
+        let (first_end, second_end) = if a < b { (one.1, other.1) } else { (other.1, one.1) };
+        crate::net::link::veth(first, first_end, second, second_end)?;
+        first.link_up(first_end)?;
+        second.link_up(second_end)?;
+        first.wait_carrier(first_end)?;
+        second.wait_carrier(second_end)
+    }
+
+    /// Starts a service in a node and waits until it can be reached. Returns its process id there.
+    pub fn serve(&mut self, node: &str, name: &str, kind: &str, arguments: &[&str]) -> Result<u32> {
+        let words: Vec<&str> =
+            [HIDDEN, "serve", kind, "--name", name].iter().chain(arguments).copied().collect();
+        let mut child = self.node(node)?.spawn(&words, |command| {
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+        })?;
+        let mut said = String::new();
+        if let Some(output) = child.stdout.take() {
+            let mut reader = BufReader::new(output);
+            reader.read_line(&mut said).map_err(LabError::io(format!("read from {name}")))?;
+        }
+        let pid = said.strip_prefix("ready ").and_then(|rest| rest.trim().parse().ok());
+        let mut service = Service { name: name.to_owned(), node: node.to_owned(), pid: 0, child };
+        service.pid = pid.ok_or_else(|| LabError::Unexpected(format!("service {name} did not start")))?;
+        let pid = service.pid;
+        self.services.push(service);
+        Ok(pid)
+    }
+
+    /// The process id of a service, as its node sees it.
+    pub fn pid(&self, service: &str) -> Result<u32> {
+        let found = self.services.iter().find(|one| one.name == service);
+        Ok(found.ok_or_else(|| LabError::Usage(format!("no service {service}")))?.pid)
+    }
+
+    /// Ends a service.
+    pub fn stop(&mut self, service: &str) -> Result<()> {
+        let before = self.services.len();
+        self.services.retain(|one| one.name != service);
+        if self.services.len() == before {
+            return Err(LabError::Usage(format!("no service {service}")));
+        }
+        Ok(())
+    }
+
+    /// A client that tries again and again, as traffic for a question asked elsewhere than at the client.
+    pub fn keep_trying(&mut self, node: &str, target: &str) -> Result<()> {
+        let child = self.node(node)?.spawn(&[HIDDEN, "try", target, "every", "200"], |command| {
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        })?;
+        let (name, node) = ("client that keeps trying".to_owned(), node.to_owned());
+        self.services.push(Service { name, node, pid: 0, child });
+        Ok(())
+    }
+
+    /// Tries once from a node, as an application there would.
+    pub fn try_from(&mut self, node: &str, target: &str) -> Result<Outcome> {
+        let parsed = Target::parse(target)?;
+        if parsed.literal().is_some() {
+            return self.node(node)?.inside(|| Ok(probe::attempt(&parsed, PATIENCE)));
+        }
+        // A name is looked up with the node's own files, which only a process in the node sees.
+        let start = std::time::Instant::now();
+        let output = self.node(node)?.output(&[HIDDEN, "try", target])?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let failure = match said.as_str() {
+            "ok" => None,
+            "" => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            other => Some(other.to_owned()),
+        };
+        Ok(Outcome { failure, elapsed: start.elapsed() })
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.services.clear();
+        self.nodes.clear();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
