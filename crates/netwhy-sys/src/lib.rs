@@ -11,6 +11,7 @@
 //! | [`poll`] | waiting for many descriptors until a deadline |
 //! | [`socket`] | TCP, UDP, echo and raw sockets with the options and the error queue a probe needs |
 //! | [`packet`] | frames as devices see them: a capture ring, and sending raw ones |
+//! | [`bpf`] | programs, maps and links, one's own and those others have attached |
 //! | [`ioctl`] | devices by name and number |
 //! | [`filter`] | classic BPF programs on sockets |
 //! | [`clock`] | clocks, and what this process has used |
@@ -23,6 +24,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod address;
+pub mod bpf;
 pub mod caps;
 pub mod clock;
 pub mod errno;
