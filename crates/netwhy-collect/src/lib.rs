@@ -9,7 +9,12 @@
 
 mod collector;
 mod error;
+mod host;
+pub mod mib;
+mod process;
+pub mod resolver;
 mod scope;
+mod sysctl;
 
 pub use collector::Collector;
 pub use error::CollectError;
