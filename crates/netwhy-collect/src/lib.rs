@@ -9,12 +9,17 @@
 
 mod collector;
 mod error;
+mod fields;
 mod host;
+mod kernel;
 pub mod mib;
+pub mod nft;
 mod process;
 pub mod resolver;
 mod scope;
 mod sysctl;
+#[cfg(test)]
+mod testing;
 
 pub use collector::Collector;
 pub use error::CollectError;

@@ -164,7 +164,7 @@ pub struct NftRule {
     pub exprs: Vec<Expr>,
     /// Comment from the user data, when there is one.
     pub comment: Option<String>,
-    /// Whether the rule was made through iptables-nft (NFTA_RULE_COMPAT).
+    /// Whether the rule was made through iptables-nft, as far as one can see: a rule of its table holds an xtables match or target.
     pub compat: bool,
 }
 

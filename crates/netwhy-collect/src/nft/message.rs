@@ -106,9 +106,10 @@ fn comment(mut userdata: &[u8]) -> Option<String> {
 pub fn set(payload: &[u8]) -> Option<NftSet> {
     let (family, f) = open(payload)?;
     let desc = f.bytes(9).map(Fields::of);
-    let field_lens = desc.as_ref().and_then(|desc| desc.bytes(2)).map(|list| {
-        fields::list(list, LIST_ELEM).filter_map(|field| Fields::of(field).be32(1)).collect()
-    });
+    let field_lens = desc
+        .as_ref()
+        .and_then(|desc| desc.bytes(2))
+        .map(|list| fields::list(list, LIST_ELEM).filter_map(|field| Fields::of(field).be32(1)).collect());
     Some(NftSet {
         family,
         table: f.text(1)?,
