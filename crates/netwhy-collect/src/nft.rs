@@ -132,7 +132,7 @@ fn list<T>(
     what: &'static str,
     decode: fn(&[u8]) -> Option<T>,
 ) -> Result<Vec<T>, CollectError> {
-    let decoded = socket.dump_into(
+    socket.dump_into(
         kind,
         0,
         &header(0),
@@ -148,8 +148,7 @@ fn list<T>(
             }
             (_, Err(_)) => ControlFlow::Break(()),
         },
-    )?;
-    decoded
+    )?
 }
 
 /// As [`list`], for a listing that kernels before 4.16 do not have.
