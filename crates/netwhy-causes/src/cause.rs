@@ -82,6 +82,8 @@ pub enum Verdict {
         /// What it needs.
         needs: Absence,
     },
+    /// Several verdicts of one judge, such as two rules that both stop the flow, one behind the other.
+    Several(Vec<Verdict>),
     /// Nothing points here and nobody would suspect it.
     Silent,
 }
@@ -98,11 +100,27 @@ impl Verdict {
             needs => Self::Unknown { what: what.into(), needs },
         }
     }
-    /// The finding of a proven or consistent verdict.
+    /// The finding of a proven or consistent verdict, the first of several.
     pub fn finding(&self) -> Option<&Finding> {
         match self {
             Self::Proven(f) | Self::Consistent(f) => Some(f),
+            Self::Several(all) => all.iter().find_map(Verdict::finding),
             _ => None,
+        }
+    }
+    /// One verdict of many: none is silence, one is itself.
+    pub fn several(mut all: Vec<Verdict>) -> Self {
+        all.retain(|v| *v != Self::Silent);
+        match all.len() {
+            0 | 1 => all.pop().unwrap_or(Self::Silent),
+            _ => Self::Several(all),
+        }
+    }
+    /// The single verdicts.
+    pub fn flatten(self) -> Vec<Verdict> {
+        match self {
+            Self::Several(all) => all.into_iter().flat_map(Verdict::flatten).collect(),
+            one => vec![one],
         }
     }
 }

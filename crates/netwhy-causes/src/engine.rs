@@ -89,23 +89,25 @@ pub fn judge_with(
                 continue;
             }
             let flow_scoped = cause.scope == Scope::FailedFlow;
-            match (cause.judge)(&case) {
-                // Without an observed attempt a prediction stays a prediction.
-                Verdict::Proven(f) if flow_scoped && fate == Fate::Unknown => {
-                    merge(&mut found, cause, Confidence::Consistent, *f, &p.flow);
-                }
-                Verdict::Proven(f) => merge(&mut found, cause, Confidence::Proven, *f, &p.flow),
-                Verdict::Consistent(f) => merge(&mut found, cause, Confidence::Consistent, *f, &p.flow),
-                Verdict::RuledOut { because, evidence } => {
-                    if !ruled_out.iter().any(|r| r.id == cause.id) {
-                        ruled_out.push(RuledOut { id: cause.id.to_string(), because, evidence });
+            for verdict in (cause.judge)(&case).flatten() {
+                match verdict {
+                    // Without an observed attempt a prediction stays a prediction.
+                    Verdict::Proven(f) if flow_scoped && fate == Fate::Unknown => {
+                        merge(&mut found, cause, Confidence::Consistent, *f, &p.flow);
                     }
+                    Verdict::Proven(f) => merge(&mut found, cause, Confidence::Proven, *f, &p.flow),
+                    Verdict::Consistent(f) => merge(&mut found, cause, Confidence::Consistent, *f, &p.flow),
+                    Verdict::RuledOut { because, evidence } => {
+                        if !ruled_out.iter().any(|r| r.id == cause.id) {
+                            ruled_out.push(RuledOut { id: cause.id.to_string(), because, evidence });
+                        }
+                    }
+                    Verdict::Unknown { what, needs } => {
+                        let privilege = matches!(needs, Absence::Denied(_));
+                        not_checkable.push(NotCheckable { what, needs: needs.to_string(), privilege });
+                    }
+                    Verdict::Several(_) | Verdict::Silent => {}
                 }
-                Verdict::Unknown { what, needs } => {
-                    let privilege = matches!(needs, Absence::Denied(_));
-                    not_checkable.push(NotCheckable { what, needs: needs.to_string(), privilege });
-                }
-                Verdict::Silent => {}
             }
         }
     }
@@ -161,27 +163,29 @@ fn judge_question_only(
         {
             continue;
         }
-        match (cause.judge)(&case) {
-            Verdict::Proven(finding) => found.push(Found {
-                cause,
-                confidence: Confidence::Proven,
-                finding: *finding,
-                flows: Vec::new(),
-            }),
-            Verdict::Consistent(finding) => found.push(Found {
-                cause,
-                confidence: Confidence::Consistent,
-                finding: *finding,
-                flows: Vec::new(),
-            }),
-            Verdict::RuledOut { because, evidence } => {
-                ruled_out.push(RuledOut { id: cause.id.to_string(), because, evidence });
+        for verdict in (cause.judge)(&case).flatten() {
+            match verdict {
+                Verdict::Proven(finding) => found.push(Found {
+                    cause,
+                    confidence: Confidence::Proven,
+                    finding: *finding,
+                    flows: Vec::new(),
+                }),
+                Verdict::Consistent(finding) => found.push(Found {
+                    cause,
+                    confidence: Confidence::Consistent,
+                    finding: *finding,
+                    flows: Vec::new(),
+                }),
+                Verdict::RuledOut { because, evidence } => {
+                    ruled_out.push(RuledOut { id: cause.id.to_string(), because, evidence });
+                }
+                Verdict::Unknown { what, needs } => {
+                    let privilege = matches!(needs, Absence::Denied(_));
+                    not_checkable.push(NotCheckable { what, needs: needs.to_string(), privilege });
+                }
+                Verdict::Several(_) | Verdict::Silent => {}
             }
-            Verdict::Unknown { what, needs } => {
-                let privilege = matches!(needs, Absence::Denied(_));
-                not_checkable.push(NotCheckable { what, needs: needs.to_string(), privilege });
-            }
-            Verdict::Silent => {}
         }
     }
 }
@@ -226,29 +230,43 @@ fn merge(
 
 /// Orders by root, confidence and layer; folds explained causes into those that explain them.
 fn rank(found: Vec<Found>) -> Vec<CauseOut> {
-    let proven: Vec<(&'static str, &'static [&'static str], Vec<String>)> = found
+    struct Brief {
+        cause: &'static Cause,
+        confidence: Confidence,
+        flows: Vec<String>,
+        next: bool,
+    }
+    let is_next = |f: &Found| f.finding.evidence.iter().any(|e| e.id == "next-obstacle");
+    let briefs: Vec<Brief> = found
         .iter()
-        .filter(|f| f.confidence == Confidence::Proven)
-        .map(|f| (f.cause.id, f.cause.explains, f.flows.clone()))
+        .map(|f| Brief { cause: f.cause, confidence: f.confidence, flows: f.flows.clone(), next: is_next(f) })
         .collect();
+    let proven: Vec<&Brief> = briefs.iter().filter(|b| b.confidence == Confidence::Proven).collect();
     let shares = |a: &[String], b: &[String]| a.is_empty() || b.is_empty() || a.iter().any(|x| b.contains(x));
-    let explained_by = |id: &str, flows: &[String]| {
-        proven.iter().any(|(other, explains, f)| *other != id && explains.contains(&id) && shares(f, flows))
+    // A proof is explained only by a proof, and what stops the flow now not by what would stop it next.
+    let explained_by = |f: &Found| {
+        briefs.iter().any(|b| {
+            b.cause.id != f.cause.id
+                && b.cause.explains.contains(&f.cause.id)
+                && b.confidence <= f.confidence
+                && b.next == is_next(f)
+                && shares(&b.flows, &f.flows)
+        })
     };
     let mut out: Vec<(usize, netwhy_facts::Locus, CauseOut, crate::cause::Layer)> = Vec::new();
-    let mut explained: Vec<(String, Vec<String>)> = Vec::new();
-    for f in &found {
-        if explained_by(f.cause.id, &f.flows) {
-            explained.push((f.cause.id.to_string(), f.flows.clone()));
-        }
-    }
-    for f in found {
-        if explained.iter().any(|(id, flows)| id == f.cause.id && *flows == f.flows) {
+    let folded: Vec<bool> = found.iter().map(explained_by).collect();
+    let explained: Vec<(String, Vec<String>)> = found
+        .iter()
+        .zip(&folded)
+        .filter(|(_, folded)| **folded)
+        .map(|(f, _)| (f.cause.id.to_string(), f.flows.clone()))
+        .collect();
+    for (f, folded) in found.into_iter().zip(folded) {
+        if folded {
             continue;
         }
         // Where a flow has a proven root, what merely fits is noise.
-        let has_proven =
-            |flow: &String| proven.iter().any(|(_, _, flows)| flows.contains(flow) || flows.is_empty());
+        let has_proven = |flow: &String| proven.iter().any(|b| b.flows.contains(flow) || b.flows.is_empty());
         if f.confidence == Confidence::Consistent
             && ((f.flows.is_empty() && !proven.is_empty())
                 || (!f.flows.is_empty() && f.flows.iter().all(has_proven)))

@@ -131,7 +131,7 @@ pub fn let_pass(locus: &Locus, nft: &str, ipt: &str) -> Vec<Fix> {
         ],
         Locus::NftChain { family, table, chain, .. } => vec![Fix::run(
             "let exactly this flow pass; the policy stays",
-            format!("nft add rule {family} {table} {chain} {nft} accept comment \"netwhy\""),
+            format!("nft insert rule {family} {table} {chain} {nft} accept comment \"netwhy\""),
             format!(
                 "nft delete rule {family} {table} {chain} handle $(nft -a list chain {family} {table} {chain} | awk '/comment \"netwhy\"/{{print $NF}}')"
             ),
@@ -151,7 +151,7 @@ pub fn let_pass(locus: &Locus, nft: &str, ipt: &str) -> Vec<Fix> {
         ],
         Locus::IptChain { command, table, chain, .. } => vec![Fix::run(
             "let exactly this flow pass; the policy stays",
-            format!("{command} -t {table} -A {chain} {ipt} -j ACCEPT"),
+            format!("{command} -t {table} -I {chain} 1 {ipt} -j ACCEPT"),
             format!("{command} -t {table} -D {chain} {ipt} -j ACCEPT"),
         )],
         _ => Vec::new(),

@@ -10,12 +10,17 @@ pub mod causes;
 pub mod engine;
 pub mod evidence;
 pub mod explain;
+pub mod firewall;
 pub mod fix;
+pub mod obstacle;
 pub mod report;
 pub mod target;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use case::Case;
 pub use cause::{Cause, Finding, Layer, Scope, Verdict};
 pub use evidence::Evidence;
 pub use fix::Fix;
+pub use obstacle::{Direction, Obstacle, Sight, Way};
 pub use report::Report;

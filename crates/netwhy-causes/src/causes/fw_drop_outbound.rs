@@ -13,7 +13,7 @@
 //!
 //! ## Look-alikes
 //! A drop on the path or at the far end: the packet leaves this host and `TCPRetransFail` stays flat. A reject rule:
-//! an error comes back at once.
+//! an error comes back at once. A BPF program at the cgroup or at tc egress: no rule counts the packet.
 //!
 //! ## What to do
 //! Accept the flow before the rule, or remove the rule.
@@ -23,11 +23,13 @@
 
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Proto, Role};
-use netwhy_walk::{End, Stage};
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
-use crate::fix;
+use crate::evidence::Evidence;
+use crate::firewall;
+use crate::fix::Fix;
+use crate::obstacle::{Direction, Way};
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -37,76 +39,117 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client],
     layer: Layer::Firewall,
     scope: Scope::FailedFlow,
-    needs: &["nft", "xtables", "mib", "capture", "attempts"],
+    needs: firewall::NEEDS,
     explains: &["path-or-remote-drop"],
     judge,
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let End::Dropped { locus } = &case.forward.end else { return excluded(case) };
-    let is_firewall = matches!(
-        locus,
-        Locus::NftRule { .. } | Locus::NftChain { .. } | Locus::IptRule { .. } | Locus::IptChain { .. }
+    let verdict = firewall::judge_drops(
+        case,
+        |o| o.direction == Direction::Forward && o.way == Way::Out,
+        |_, finding| finding.maybe(firewall::ev_retrans_fail(case)),
     );
-    let outgoing = matches!(
-        case.forward.last().map(|s| s.stage),
-        Some(Stage::Raw | Stage::Output | Stage::Postrouting | Stage::NetdevEgress | Stage::Nat)
-    );
-    if !is_firewall || !outgoing || case.forward.steps.iter().any(|s| s.stage == Stage::Input) {
-        return Verdict::Silent;
+    if verdict != Verdict::Silent {
+        return verdict;
     }
-    let object = match locus {
-        Locus::NftRule { family, table, chain, handle, text } => {
-            format!("nft rule {family} {table} {chain} handle {handle} ({text})")
-        }
-        Locus::NftChain { family, table, chain, .. } => {
-            format!("the drop policy of nft chain {family} {table} {chain}")
-        }
-        Locus::IptRule { command, table, chain, number, text } => {
-            format!("{command} rule {number} of {chain} in table {table} ({text})")
-        }
-        Locus::IptChain { command, table, chain, .. } => {
-            format!("the DROP policy of {command} chain {chain} in table {table}")
-        }
-        _ => return Verdict::Silent,
-    };
-    // What would contradict the prediction: the packet left all the same.
-    if case.seen.known && case.seen.requests_out > 0 && !case.target_is_local() {
-        return Verdict::ruled_out(
-            "the ruleset predicts a drop, but packets of the flow left this host",
-            case.ev_capture().into_iter().collect(),
-        );
-    }
-    let counted = case.rule_counter(locus);
-    let retrans_failed = case.grew("TcpExt.TCPRetransFail").is_some_and(|d| d > 0);
-    let eperm = case.errno() == Some("EPERM");
-    let silent = case.seen.known && case.seen.requests_out == 0;
-    let observed = counted.is_some_and(|n| n > 0) || eperm || (silent && case.timed_out()) || retrans_failed;
-    let nft = fix::nft_selector(case.flow, false);
-    let ipt = fix::ipt_selector(case.flow, false);
-    let mut finding = Finding::new(
-        locus.clone(),
-        format!("{object} drops the packets this host sends to {}", case.flow.target()),
-    )
-    .maybe(case.ev_attempt())
-    .evidence(case.ev_prediction(case.forward, "outgoing"))
-    .maybe(case.ev_rule_counter(locus))
-    .maybe(case.ev_capture());
-    if case.flow.proto == Proto::Tcp {
-        finding = finding.maybe(case.ev_counter("TcpExt.TCPRetransFail"));
-    }
-    for f in fix::let_pass(locus, &nft, &ipt) {
-        finding = finding.fix(f);
-    }
-    finding.verify(case.ask_again()).proven_if(observed && case.forward.is_certain())
-}
-
-fn excluded(case: &Case<'_>) -> Verdict {
-    if case.timed_out() && case.seen.known && case.seen.requests_out > 0 {
+    let dropped_here = swallowed(case);
+    if case.timed_out() && case.seen.known && case.seen.requests_out > 0 && !case.target_is_local() {
         return Verdict::ruled_out(
             "packets of the flow left this host, so no rule here dropped them",
-            case.ev_capture().into_iter().chain(case.ev_counter("TcpExt.TCPRetransFail")).collect(),
+            case.ev_capture().into_iter().chain(firewall::ev_retrans_fail(case)).collect(),
         );
     }
-    Verdict::Silent
+    match firewall::unreadable(case, dropped_here) {
+        Verdict::Silent => Verdict::Silent,
+        unknown => Verdict::several(vec![unknown, by_symptom(case)]),
+    }
+}
+
+/// The kernel itself says that it dropped the packet on the way out.
+fn swallowed(case: &Case<'_>) -> bool {
+    let failed = case.grew("TcpExt.TCPRetransFail").is_some_and(|d| d > 0);
+    case.errno() == Some("EPERM") || (case.flow.proto == Proto::Tcp && case.timed_out() && failed)
+}
+
+/// Without the right to read rules: that it happens here is known, which rule does it is not.
+fn by_symptom(case: &Case<'_>) -> Verdict {
+    let target = case.flow.target();
+    Finding::new(
+        Locus::Host { detail: "output path (rule not readable)".into() },
+        format!(
+            "this host drops its own packets to {target} before they leave; which rule does it cannot be read"
+        ),
+    )
+    .maybe(case.ev_attempt())
+    .maybe(firewall::ev_retrans_fail(case))
+    .maybe(case.ev_capture())
+    .evidence(Evidence::new("not-readable", "the rules of this host could not be read", "nfnetlink"))
+    .fix(Fix::act(format!("ask again with CAP_NET_ADMIN: {}", case.ask_again())))
+    .verify(case.ask_again())
+    .consistent()
+}
+
+#[cfg(test)]
+mod tests {
+    use netwhy_facts::nft::Nft;
+    use netwhy_walk::{End, Stage};
+
+    use super::*;
+    use crate::testing::*;
+
+    const OUT: &[Stage] = &[Stage::Routing, Stage::Output];
+
+    fn dropped() -> Scene {
+        Scene::client("203.0.113.2", 80).forward(OUT, End::Dropped { locus: nft_rule("output", 4) })
+    }
+
+    #[test]
+    fn a_rule_that_swallows_the_syn_is_proven_by_the_failed_retransmissions() {
+        let f = proven(dropped().timeout(3000).captured().rose("TcpExt.TCPRetransFail", 2).judge(&CAUSE));
+        assert_eq!(f.locus, nft_rule("output", 4));
+        assert!(f.summary.contains("handle 4"), "{}", f.summary);
+        assert!(f.fix[0].command.contains("tcp dport 80 accept"), "{}", f.fix[0].command);
+        assert!(!f.fix[0].undo.is_empty());
+    }
+
+    #[test]
+    fn a_udp_send_that_fails_with_eperm_is_proven() {
+        let scene = Scene::client_udp("203.0.113.2", 53)
+            .forward(OUT, End::Dropped { locus: nft_policy("output") })
+            .errno("EPERM", 0);
+        assert_eq!(proven(scene.judge(&CAUSE)).locus, nft_policy("output"));
+    }
+
+    #[test]
+    fn without_an_observation_it_is_only_consistent() {
+        consistent(dropped().judge(&CAUSE));
+    }
+
+    #[test]
+    fn packets_that_left_rule_it_out() {
+        let because = ruled_out(dropped().timeout(3000).request_out().judge(&CAUSE));
+        assert!(because.contains("got past"), "{because}");
+        let path = Scene::client("203.0.113.2", 80).timeout(3000).request_out();
+        assert!(ruled_out(path.judge(&CAUSE)).contains("left this host"));
+    }
+
+    #[test]
+    fn a_rule_of_the_next_router_is_nobodys_business_here() {
+        let scene = Scene::client("203.0.113.2", 80).icmp_error("EHOSTUNREACH", "198.51.100.1", 3, 13);
+        silent(scene.judge(&CAUSE));
+    }
+
+    #[test]
+    fn unreadable_rules_are_unknown_and_the_symptom_is_still_told() {
+        let verdict = Scene::client("203.0.113.2", 80)
+            .denied::<Nft>("CAP_NET_ADMIN")
+            .timeout(3000)
+            .captured()
+            .rose("TcpExt.TCPRetransFail", 1)
+            .judge(&CAUSE);
+        let all = verdict.flatten();
+        unknown(all[0].clone());
+        assert!(matches!(consistent(all[1].clone()).locus, Locus::Host { .. }));
+    }
 }

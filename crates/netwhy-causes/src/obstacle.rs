@@ -1,0 +1,404 @@
+//! `Obstacle`: an object a predicted path stops at, and what was seen of the flow there.
+//!
+//! Judges of rules, routes and programs share one question: does the prediction agree with what was observed?
+
+use netwhy_facts::bpf::BpfPrograms;
+use netwhy_facts::event::{KernelEvent, KernelEvents};
+use netwhy_facts::nft::{Data, Expr, Nft, NftRule, NftVerdict};
+use netwhy_facts::xtables::{XtRule, XtTarget, XtVerdict, Xtables};
+use netwhy_facts::{Absence, Locus, Proto, Role};
+use netwhy_walk::{End, Path, Stage};
+
+use crate::case::Case;
+use crate::evidence::Evidence;
+
+/// Which of the two paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Toward the target.
+    Forward,
+    /// Back from it.
+    Reply,
+}
+
+/// How a packet concerns this host when it meets an obstacle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It was made here and wants to leave.
+    Out,
+    /// It came in and is meant for a socket of this host.
+    In,
+    /// It came in and is to go on.
+    Through,
+}
+
+/// Where a predicted path stops (or cannot be followed).
+#[derive(Debug, Clone, Copy)]
+pub struct Obstacle<'a> {
+    /// The path.
+    pub path: &'a Path,
+    /// Toward the target or back.
+    pub direction: Direction,
+    /// Made here, meant for here, or passing.
+    pub way: Way,
+    /// Found behind another obstacle of the same flow: no packet has met it yet.
+    pub next: bool,
+    /// Stage of the last step.
+    pub stage: Stage,
+    /// The object; absent when the walker names none.
+    pub locus: Option<&'a Locus>,
+}
+
+/// What the observations say about an obstacle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Packets that met it vanished there.
+    Agrees,
+    /// Packets got past it.
+    Contradicts,
+    /// Nothing was seen that speaks for or against.
+    Nothing,
+}
+
+impl Obstacle<'_> {
+    /// Dropped without an answer.
+    pub fn is_drop(&self) -> bool {
+        matches!(self.path.end, End::Dropped { .. })
+    }
+    /// The walker could not decide here.
+    pub fn is_open(&self) -> bool {
+        matches!(self.path.end, End::Insufficient { .. })
+    }
+    /// The object is a rule or policy of a firewall.
+    pub fn is_firewall(&self) -> bool {
+        self.locus.is_some_and(is_firewall)
+    }
+}
+
+/// Whether an object is a rule or a policy of nftables or xtables.
+pub fn is_firewall(locus: &Locus) -> bool {
+    matches!(
+        locus,
+        Locus::NftRule { .. } | Locus::NftChain { .. } | Locus::IptRule { .. } | Locus::IptChain { .. }
+    )
+}
+
+/// A firewall object in words for a sentence; the kind and fields for anything else.
+pub fn object_text(locus: &Locus) -> String {
+    match locus {
+        Locus::NftRule { family, table, chain, handle, text } => {
+            format!("nft rule {family} {table} {chain} handle {handle} ({text})")
+        }
+        Locus::NftChain { family, table, chain, policy, .. } => {
+            format!("the {policy} policy of nft chain {family} {table} {chain}")
+        }
+        Locus::IptRule { command, table, chain, number, text } => {
+            format!("{command} rule {number} of {chain} in table {table} ({text})")
+        }
+        Locus::IptChain { command, table, chain, policy } => {
+            format!("the {policy} policy of {command} chain {chain} in table {table}")
+        }
+        Locus::NftSet { family, table, set, element } => match element {
+            Some(e) => format!("element {e} of nft set {family} {table} {set}"),
+            None => format!("nft set {family} {table} {set}"),
+        },
+        Locus::Route { table, dst, dev, gateway, route_type, metric } => {
+            let mut text = format!("the {route_type} route {dst} of table {}", table_name(*table));
+            if let Some(g) = gateway {
+                text.push_str(&format!(" via {g}"));
+            }
+            if let Some(d) = dev {
+                text.push_str(&format!(" dev {d}"));
+            }
+            if *metric != 0 {
+                text.push_str(&format!(" metric {metric}"));
+            }
+            text
+        }
+        Locus::Rule { family, priority, text } => format!("IPv{family} policy rule {priority} ({text})"),
+        Locus::Nexthop { id } => format!("nexthop object {id}"),
+        Locus::Sysctl { name, value } => format!("{name} = {value}"),
+        Locus::Bpf { hook, dev, prog_id, name } => {
+            let on = dev.as_deref().map(|d| format!(" on {d}")).unwrap_or_default();
+            format!("BPF program {name} (id {prog_id}) at {hook}{on}")
+        }
+        Locus::Filter { dev, parent, pref, filter, .. } => {
+            format!("tc {filter} filter with pref {pref} at {parent} of {dev}")
+        }
+        other => other.kind(),
+    }
+}
+
+/// A routing table's usual name, or its number.
+pub fn table_name(table: u32) -> String {
+    match table {
+        253 => "default".into(),
+        254 => "main".into(),
+        255 => "local".into(),
+        n => n.to_string(),
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Where the predicted paths stop: forward, then reply, then what lies behind those.
+    pub fn obstacles(&self) -> Vec<Obstacle<'a>> {
+        let mut out = Vec::new();
+        if let Some(o) = self.obstacle(self.forward, Direction::Forward, false) {
+            out.push(o);
+        }
+        // While the request is stopped here, no answer has come to the obstacle on the way back.
+        let next = self.forward.blocker().is_some();
+        if let Some(o) = self.obstacle(self.reply, Direction::Reply, next) {
+            out.push(o);
+        }
+        for path in self.beyond {
+            let direction = self.direction_of(path);
+            if let Some(o) = self.obstacle(path, direction, true)
+                && !out.iter().any(|seen| seen.locus.is_some() && seen.locus == o.locus)
+            {
+                out.push(o);
+            }
+        }
+        out
+    }
+
+    /// Obstacles that satisfy a condition; the ones met now before the ones behind them.
+    pub fn obstacles_where(&self, wanted: impl Fn(&Obstacle<'a>) -> bool) -> Vec<Obstacle<'a>> {
+        self.obstacles().into_iter().filter(wanted).collect()
+    }
+
+    fn obstacle(&self, path: &'a Path, direction: Direction, next: bool) -> Option<Obstacle<'a>> {
+        let locus = match &path.end {
+            End::Delivered { .. } | End::Sent { .. } => return None,
+            End::Stolen { locus, .. } | End::Insufficient { locus, .. } => locus.as_ref(),
+            _ => path.blocker(),
+        };
+        let stage = path.last()?.stage;
+        Some(Obstacle { path, direction, way: self.way(path, direction), next, stage, locus })
+    }
+
+    /// Whether a path leads toward the target or back.
+    pub fn direction_of(&self, path: &Path) -> Direction {
+        let f = &self.forward.packet;
+        if path.packet.dst == f.dst && path.packet.dport == f.dport && path.packet.src == f.src {
+            Direction::Forward
+        } else {
+            Direction::Reply
+        }
+    }
+
+    fn way(&self, path: &Path, direction: Direction) -> Way {
+        let passed = |stages: &[Stage]| path.steps.iter().any(|s| stages.contains(&s.stage));
+        if self.question.role == Role::Transit || passed(&[Stage::Forward]) {
+            return Way::Through;
+        }
+        let made_here = match direction {
+            Direction::Forward => self.question.role == Role::Client,
+            Direction::Reply => self.question.role == Role::Inbound || self.target_is_local(),
+        };
+        // A packet to this host itself leaves through output and comes in again.
+        let came_in = passed(&[Stage::Input, Stage::SocketLookup])
+            || (passed(&[Stage::Postrouting]) && passed(&[Stage::Prerouting]));
+        if made_here && !came_in { Way::Out } else { Way::In }
+    }
+
+    /// Whether packets of the flow surely came as far as this obstacle in the window.
+    pub fn met(&self, o: &Obstacle<'_>) -> bool {
+        let s = &self.seen;
+        if o.next {
+            return false;
+        }
+        match (o.direction, o.way) {
+            (Direction::Forward, Way::Out) => self.attempt().is_some(),
+            (Direction::Forward, _) => match self.question.role {
+                Role::Client => self.attempt().is_some(),
+                _ => s.known && s.requests_in > 0,
+            },
+            (Direction::Reply, Way::Out) => s.known && s.requests_in > 0,
+            (Direction::Reply, _) => s.known && s.answers_in + s.resets_in > 0,
+        }
+    }
+
+    /// What was observed of the flow at an obstacle that drops silently.
+    pub fn sight(&self, o: &Obstacle<'_>) -> Sight {
+        if !self.met(o) {
+            return Sight::Nothing;
+        }
+        match o.locus.and_then(|l| self.rule_counter(l)) {
+            Some(n) if n > 0 => return Sight::Agrees,
+            Some(_) => return Sight::Contradicts,
+            None => {}
+        }
+        if self.dropped_by_netfilter(o) {
+            return Sight::Agrees;
+        }
+        let s = &self.seen;
+        let (past, answered) = match (o.direction, o.way) {
+            (Direction::Forward, Way::Out) => (s.requests_out > 0, s.answers_in + s.resets_in > 0),
+            (Direction::Forward, Way::In) => (s.answers_out + s.resets_out > 0, !s.icmp_out.is_empty()),
+            (Direction::Forward, Way::Through) => (s.requests_out > 0, false),
+            // A reset goes out where a rule of this host answers in the target's name.
+            (Direction::Reply, Way::Out) => (s.answers_out > 0, false),
+            (Direction::Reply, Way::In) => (self.attempt().is_some() && !self.timed_out(), false),
+            (Direction::Reply, Way::Through) => (s.answers_out > 0, false),
+        };
+        if past {
+            return Sight::Contradicts;
+        }
+        if answered {
+            return Sight::Nothing;
+        }
+        let eperm = o.way == Way::Out && self.errno() == Some("EPERM");
+        let retrans_failed = o.way == Way::Out
+            && self.flow.proto == Proto::Tcp
+            && self.grew("TcpExt.TCPRetransFail").is_some_and(|d| d > 0);
+        if eperm || retrans_failed {
+            return Sight::Agrees;
+        }
+        // Silence is evidence only when the capture was there and lost nothing.
+        if !s.known || s.lost > 0 {
+            return Sight::Nothing;
+        }
+        match (o.direction, o.way) {
+            (Direction::Forward, Way::Out) | (Direction::Reply, Way::In) if !self.timed_out() => {
+                Sight::Nothing
+            }
+            _ => Sight::Agrees,
+        }
+    }
+
+    /// A drop event of the flow with netfilter's reason (skb:kfree_skb), when events could be had.
+    fn dropped_by_netfilter(&self, o: &Obstacle<'_>) -> bool {
+        o.is_firewall() && self.drop_event(|reason, _| reason == "NETFILTER_DROP").is_some()
+    }
+
+    /// The first drop event of the flow whose reason and freeing function satisfy a condition.
+    pub fn drop_event(&self, wanted: impl Fn(&str, &str) -> bool) -> Option<(&'a str, &'a str)> {
+        let events = self.facts.latest::<KernelEvents>().value()?;
+        events.events.iter().find_map(|e| match e {
+            KernelEvent::Drop { reason, location, .. } if wanted(reason, location) => {
+                Some((reason.as_str(), location.as_str()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Evidence: the kernel freed a packet of the flow with this reason at this place.
+    pub fn ev_drop_event(&self, wanted: impl Fn(&str, &str) -> bool) -> Option<Evidence> {
+        let (reason, location) = self.drop_event(wanted)?;
+        Some(
+            Evidence::new(
+                "drop-event",
+                format!("the kernel dropped a packet of the flow: {reason} in {location}"),
+                "skb:kfree_skb",
+            )
+            .value(format!("{reason}@{location}"))
+            .command("perf trace -e skb:kfree_skb"),
+        )
+    }
+
+    /// The packets an obstacle concerns, for a sentence: `packets from 198.51.100.7 to 203.0.113.2:80`.
+    pub fn packets_text(&self, o: &Obstacle<'_>) -> String {
+        let target = self.flow.target();
+        let client = self.question.from.or(self.flow.src).map(|a| a.to_string());
+        match (o.direction, o.way, self.question.role) {
+            (Direction::Forward, _, Role::Client) => format!("the packets this host sends to {target}"),
+            (Direction::Reply, _, Role::Client) => format!("the answers of {target} to this host"),
+            (Direction::Forward, ..) => {
+                format!("the packets from {} to {target}", client.unwrap_or_else(|| "clients".into()))
+            }
+            (Direction::Reply, ..) => {
+                format!("the answers of {target} to {}", client.unwrap_or_else(|| "clients".into()))
+            }
+        }
+    }
+
+    /// Words for evidence about a path.
+    pub fn direction_text(&self, o: &Obstacle<'_>) -> &'static str {
+        match (o.direction, o.way) {
+            (Direction::Forward, Way::Out) => "outgoing",
+            (Direction::Forward, Way::In) => "incoming",
+            (Direction::Forward, Way::Through) => "forward",
+            (Direction::Reply, _) => "reply",
+        }
+    }
+
+    /// The prediction, the counter of its object, the events and the capture, as evidence.
+    pub fn ev_obstacle(&self, o: &Obstacle<'_>) -> Vec<Evidence> {
+        let mut out = Vec::new();
+        if o.next {
+            out.push(self.ev_next(o));
+        } else {
+            out.extend(self.ev_attempt());
+            out.push(self.ev_prediction(o.path, self.direction_text(o)));
+            out.extend(o.locus.and_then(|l| self.ev_rule_counter(l)));
+            if o.is_firewall() {
+                out.extend(self.ev_drop_event(|reason, _| reason == "NETFILTER_DROP"));
+            }
+            out.extend(self.ev_capture());
+        }
+        out
+    }
+
+    /// Evidence that marks a finding as the obstacle behind the one that stops the flow now.
+    pub fn ev_next(&self, o: &Obstacle<'_>) -> Evidence {
+        let text = o.path.last().map(|s| s.text.clone()).unwrap_or_default();
+        let e = Evidence::new(
+            "next-obstacle",
+            format!("once the other obstacle is gone, the {} path ends here: {text}", self.direction_text(o)),
+            "netwhy walk",
+        );
+        match o.locus {
+            Some(l) => e.command(crate::fix::show(l)),
+            None => e,
+        }
+    }
+
+    /// Why the firewall could not be read, when it could not.
+    pub fn firewall_absence(&self) -> Option<Absence> {
+        let nft = self.facts.get::<Nft>().absence();
+        let xt = self.facts.get::<Xtables>().absence();
+        [nft, xt].into_iter().flatten().find(|a| matches!(a, Absence::Denied(_) | Absence::Failed(_)))
+    }
+
+    /// Whether the BPF programs of this host could be read, and why not.
+    pub fn bpf_absence(&self) -> Option<Absence> {
+        self.facts
+            .get::<BpfPrograms>()
+            .absence()
+            .filter(|a| matches!(a, Absence::Denied(_) | Absence::Failed(_)))
+    }
+
+    /// The nftables rule an object names.
+    pub fn nft_rule(&self, locus: &Locus) -> Option<&'a NftRule> {
+        let Locus::NftRule { family, table, handle, .. } = locus else { return None };
+        self.facts
+            .get::<Nft>()
+            .value()?
+            .rules
+            .iter()
+            .find(|r| r.family.name() == family && r.table == *table && r.handle == *handle)
+    }
+
+    /// The xtables rule an object names.
+    pub fn xt_rule(&self, locus: &Locus) -> Option<&'a XtRule> {
+        let Locus::IptRule { command, table, chain, number, .. } = locus else { return None };
+        let tables = self.facts.get::<Xtables>().value()?;
+        let table = tables.0.iter().find(|t| t.family.command() == command && t.name == *table)?;
+        let chain = table.chains.value()?.iter().find(|c| c.name == *chain)?;
+        chain.rules.get((*number as usize).checked_sub(1)?)
+    }
+
+    /// Whether the rule an object names ends in a drop by itself (not through another chain).
+    pub fn rule_drops(&self, locus: &Locus) -> bool {
+        let nft = self.nft_rule(locus).is_some_and(|r| {
+            r.exprs
+                .iter()
+                .any(|e| matches!(e, Expr::Immediate { dreg: 0, data: Data::Verdict(NftVerdict::Drop) }))
+        });
+        let xt = self
+            .xt_rule(locus)
+            .is_some_and(|r| matches!(&r.target, XtTarget::Standard { verdict: XtVerdict::Drop }));
+        nft || xt
+    }
+}
