@@ -119,7 +119,7 @@ pub fn let_pass(locus: &Locus, nft: &str, ipt: &str) -> Vec<Fix> {
                     "nft insert rule {family} {table} {chain} position {handle} {nft} accept comment \"netwhy\""
                 ),
                 format!(
-                    "nft delete rule {family} {table} {chain} handle $(nft -a list chain {family} {table} {chain} | awk '/comment \"netwhy\"/{{print $NF}}')"
+                    "nft -a list chain {family} {table} {chain} | awk '/comment \"netwhy\"/{{print $NF}}' | xargs -rn1 nft delete rule {family} {table} {chain} handle"
                 ),
             ),
             Fix::run(
@@ -133,7 +133,7 @@ pub fn let_pass(locus: &Locus, nft: &str, ipt: &str) -> Vec<Fix> {
             "let exactly this flow pass; the policy stays",
             format!("nft insert rule {family} {table} {chain} {nft} accept comment \"netwhy\""),
             format!(
-                "nft delete rule {family} {table} {chain} handle $(nft -a list chain {family} {table} {chain} | awk '/comment \"netwhy\"/{{print $NF}}')"
+                "nft -a list chain {family} {table} {chain} | awk '/comment \"netwhy\"/{{print $NF}}' | xargs -rn1 nft delete rule {family} {table} {chain} handle"
             ),
         )],
         Locus::IptRule { command, table, chain, number, .. } => vec![

@@ -4,7 +4,11 @@ use crate::cause::Cause;
 
 pub mod accept_queue_full;
 pub mod fd_limit_process;
+pub mod forward_policy_drop;
+pub mod fw_drop_forward;
+pub mod fw_drop_inbound;
 pub mod fw_drop_outbound;
+pub mod fw_drop_reply;
 pub mod neigh_unresolved;
 pub mod path_or_remote_drop;
 pub mod route_missing;
@@ -16,7 +20,11 @@ pub mod svc_not_listening;
 pub static ALL: &[&Cause] = &[
     &accept_queue_full::CAUSE,
     &fd_limit_process::CAUSE,
+    &forward_policy_drop::CAUSE,
+    &fw_drop_forward::CAUSE,
+    &fw_drop_inbound::CAUSE,
     &fw_drop_outbound::CAUSE,
+    &fw_drop_reply::CAUSE,
     &neigh_unresolved::CAUSE,
     &path_or_remote_drop::CAUSE,
     &route_missing::CAUSE,
@@ -29,7 +37,11 @@ pub static ALL: &[&Cause] = &[
 pub static SOURCES: &[(&str, &str)] = &[
     ("accept-queue-full", include_str!("accept_queue_full.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
+    ("forward-policy-drop", include_str!("forward_policy_drop.rs")),
+    ("fw-drop-forward", include_str!("fw_drop_forward.rs")),
+    ("fw-drop-inbound", include_str!("fw_drop_inbound.rs")),
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
+    ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("route-missing", include_str!("route_missing.rs")),
