@@ -1,5 +1,6 @@
 //! What the binary does when the lab runs it: the node's processes, its services and its probes.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,15 +13,16 @@ use netwhy_sys::signal::Signal;
 use crate::error::{LabError, Result};
 use crate::node::HIDDEN;
 
-/// Plays the hidden part if `arguments` (without the program's name) ask for one, and returns the exit
+/// Plays the hidden part if `arguments` (the program's name first) ask for one, and returns the exit
 /// code; `None` if they do not. The binary calls this before anything else.
-pub fn hidden_main(arguments: &[String]) -> Option<i32> {
-    let [first, role, rest @ ..] = arguments else { return None };
+pub fn hidden_main(arguments: &[OsString]) -> Option<i32> {
+    let [_, first, role, rest @ ..] = arguments else { return None };
     if first != HIDDEN {
         return None;
     }
-    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let result = match role.as_str() {
+    let words: Vec<&str> = rest.iter().filter_map(|word| word.to_str()).collect();
+    let role = role.to_string_lossy();
+    let result = match role.as_ref() {
         "hold" => hold(words.first().copied().unwrap_or("node")),
         "init" => init(),
         "enter" => enter(&words),

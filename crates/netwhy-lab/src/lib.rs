@@ -4,6 +4,8 @@
 //! are built, broken and repaired over netlink, socket options and `/proc`.
 #![forbid(unsafe_code)]
 
+pub mod answer;
+pub mod apply;
 pub mod case;
 pub mod cases;
 mod error;
@@ -13,6 +15,9 @@ pub mod net;
 pub mod nft_build;
 mod node;
 pub mod probe;
+mod rootless;
+pub mod run;
+pub mod score;
 mod serve;
 mod topology;
 
@@ -20,4 +25,5 @@ pub use error::{LabError, Result};
 pub use hidden::hidden_main;
 pub use lab::{Lab, Service};
 pub use node::{HIDDEN, Node};
+pub use rootless::rootless;
 pub use topology::Topology;

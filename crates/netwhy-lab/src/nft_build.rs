@@ -127,11 +127,17 @@ impl Nft {
     /// A table, made if it is not there.
     #[must_use]
     pub fn new(table: Table, name: &str) -> Self {
-        let mut nft = Nft { table, name: name.to_owned(), messages: Vec::new(), set_id: 0, error: None };
+        let mut nft = Nft::existing(table, name);
         let mut message = header(table);
         message.str(1, name);
         nft.push(NEWTABLE, NLM_F_CREATE, message);
         nft
+    }
+
+    /// A table that is there.
+    #[must_use]
+    pub fn existing(table: Table, name: &str) -> Self {
+        Nft { table, name: name.to_owned(), messages: Vec::new(), set_id: 0, error: None }
     }
 
     fn push(&mut self, kind: u16, flags: u16, message: Builder) {

@@ -26,10 +26,11 @@ fn breaks_and_heals(case: &Case) -> Result<String, LabError> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = hidden_main(&arguments) {
+    let raw: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if let Some(code) = hidden_main(&raw) {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filter = arguments.iter().find(|word| !word.starts_with('-'));
     let chosen: Vec<&&Case> =
         cases::ALL.iter().filter(|case| filter.is_none_or(|word| case.id.contains(word.as_str()))).collect();
