@@ -1,2 +1,14 @@
-//! Turns a report or a fact into text or JSON.
+//! Writes a report or a fact down: as text for a screen, as JSON for a program. Decides nothing.
+//!
+//! Everything that came from outside this program (process names, DNS text, rule comments) passes
+//! [`escape`] before it can reach a terminal.
 #![forbid(unsafe_code)]
+
+pub mod escape;
+pub mod json;
+pub mod locus;
+pub mod schema;
+pub mod text;
+
+pub use escape::escape_terminal;
+pub use text::{TextOptions, report_text};

@@ -1,0 +1,29 @@
+//! Every stage of the path: what was predicted beside what was seen.
+
+use netwhy_causes::report::StageOut;
+
+use super::page::{Page, Style};
+
+/// Column of the stage's text: the longest stage name and its margins.
+const STAGE: usize = 18;
+
+/// Writes the stages of every flow and direction. A stage where both contradict each other says so in words.
+pub(super) fn write(page: &mut Page, stages: &[StageOut]) {
+    let mut now = (String::new(), String::new());
+    for stage in stages {
+        let here = (stage.flow.clone(), stage.direction.clone());
+        if here != now {
+            page.gap();
+            page.entry("path", &format!("{}, {}", stage.flow, stage.direction));
+            now = here;
+        }
+        page.column(STAGE, &format!("  {}", stage.stage), Style::Faint, &stage.predicted, Style::Plain);
+        if !stage.observed.is_empty() {
+            let (word, style) =
+                if stage.disagrees { ("DISAGREES, observed", Style::Bad) } else { ("observed", Style::Good) };
+            page.column(STAGE, "", Style::Plain, &format!("{word}: {}", stage.observed), style);
+        } else if stage.disagrees {
+            page.column(STAGE, "", Style::Plain, "DISAGREES with what was observed", Style::Bad);
+        }
+    }
+}
