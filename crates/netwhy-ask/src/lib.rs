@@ -1,2 +1,15 @@
 //! Fills facts by sending packets: names, connect, echo, path, MTU, TLS, HTTP.
+//!
+//! Every function is called by somebody who was asked for exactly that: nothing is sent that the question did
+//! not name. Everything ends at a [`Wait`]'s deadline or when its owner says stop, and pays from a [`Budget`] of
+//! packets. Sockets are opened in the calling thread's network namespace; threads started here inherit it.
+//!
+//! | module | asks | fills |
+//! |---|---|---|
+//! | [`connect`] | TCP and UDP as the victim would, several addresses at once | `attempt::Attempts` |
 #![forbid(unsafe_code)]
+
+pub mod connect;
+mod limits;
+
+pub use limits::{Budget, Victim, Wait};

@@ -179,3 +179,100 @@ pub struct TcpInfo {
     pub total_rto_recoveries: Option<u16>,
     pub total_rto_time_ms: Option<u32>,
 }
+
+impl TcpInfo {
+    /// Reads `struct tcp_info` (uapi `linux/tcp.h`) as the kernel hands it out by `TCP_INFO` and `INET_DIAG_INFO`:
+    /// native byte order, as long as that kernel makes it. `None` if it is shorter than the part all kernels have.
+    pub fn from_kernel(bytes: &[u8]) -> Option<Self> {
+        /// Up to and with `tcpi_total_retrans`.
+        const OLDEST: usize = 104;
+        bytes.get(..OLDEST)?;
+        let u8_at = |at: usize| bytes.get(at).copied().unwrap_or(0);
+        let try_u16 = |at: usize| Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+        let try_u32 = |at: usize| Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+        let try_u64 = |at: usize| Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+        let u32_at = |at: usize| try_u32(at).unwrap_or(0);
+        // Bit fields fill a byte from its low end on little endian machines, from its high end on the others.
+        let little = cfg!(target_endian = "little");
+        let (low, high) = (u8_at(6) & 0x0f, u8_at(6) >> 4);
+        let (snd_wscale, rcv_wscale) = if little { (low, high) } else { (high, low) };
+        let limited = if little { 0x01 } else { 0x80 };
+        Some(Self {
+            state: u8_at(0),
+            ca_state: u8_at(1),
+            retransmits: u8_at(2),
+            probes: u8_at(3),
+            backoff: u8_at(4),
+            options: u8_at(5),
+            snd_wscale,
+            rcv_wscale,
+            delivery_rate_app_limited: u8_at(7) & limited != 0,
+            rto_us: u32_at(8),
+            ato_us: u32_at(12),
+            snd_mss: u32_at(16),
+            rcv_mss: u32_at(20),
+            unacked: u32_at(24),
+            sacked: u32_at(28),
+            lost: u32_at(32),
+            retrans: u32_at(36),
+            last_data_sent_ms: u32_at(44),
+            last_data_recv_ms: u32_at(52),
+            last_ack_recv_ms: u32_at(56),
+            pmtu: u32_at(60),
+            rcv_ssthresh: u32_at(64),
+            rtt_us: u32_at(68),
+            rttvar_us: u32_at(72),
+            snd_ssthresh: u32_at(76),
+            snd_cwnd: u32_at(80),
+            advmss: u32_at(84),
+            reordering: u32_at(88),
+            rcv_rtt_us: u32_at(92),
+            rcv_space: u32_at(96),
+            total_retrans: u32_at(100),
+            pacing_rate: try_u64(104),
+            bytes_acked: try_u64(120),
+            bytes_received: try_u64(128),
+            segs_out: try_u32(136),
+            segs_in: try_u32(140),
+            notsent_bytes: try_u32(144),
+            min_rtt_us: try_u32(148),
+            delivery_rate: try_u64(160),
+            busy_time_us: try_u64(168),
+            rwnd_limited_us: try_u64(176),
+            sndbuf_limited_us: try_u64(184),
+            delivered: try_u32(192),
+            delivered_ce: try_u32(196),
+            bytes_sent: try_u64(200),
+            bytes_retrans: try_u64(208),
+            dsack_dups: try_u32(216),
+            reord_seen: try_u32(220),
+            rcv_ooopack: try_u32(224),
+            snd_wnd: try_u32(228),
+            rcv_wnd: try_u32(232),
+            rehash: try_u32(236),
+            total_rto: try_u16(240),
+            total_rto_recoveries: try_u16(242),
+            total_rto_time_ms: try_u32(244),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_kernels_tcp_info_has_absent_fields() {
+        let bytes: Vec<u8> = (0..=247).collect();
+        let whole = TcpInfo::from_kernel(&bytes).unwrap();
+        assert_eq!((whole.state, whole.retransmits, whole.options), (0, 2, 5));
+        assert_eq!(whole.rto_us, u32::from_ne_bytes([8, 9, 10, 11]));
+        assert_eq!(whole.total_rto_time_ms, Some(u32::from_ne_bytes([244, 245, 246, 247])));
+        let old = TcpInfo::from_kernel(&bytes[..104]).unwrap();
+        assert_eq!(old.total_retrans, u32::from_ne_bytes([100, 101, 102, 103]));
+        assert_eq!((old.pacing_rate, old.segs_out, old.rehash), (None, None, None));
+        let between = TcpInfo::from_kernel(&bytes[..140]).unwrap();
+        assert_eq!((between.segs_out.is_some(), between.segs_in), (true, None));
+        assert!(TcpInfo::from_kernel(&bytes[..103]).is_none());
+    }
+}

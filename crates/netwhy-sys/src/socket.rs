@@ -93,6 +93,13 @@ impl Socket {
         Ok(Socket { fd, family, kind })
     }
 
+    /// A standard stream as a socket again: no longer blocking, with all options at hand.
+    pub fn from_tcp_stream(stream: TcpStream) -> Result<Self> {
+        let local = stream.local_addr().map_err(|error| SysError::io("getsockname", "", &error))?;
+        stream.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "", &error))?;
+        Ok(Socket { fd: stream.into(), family: Family::of(local.ip()), kind: Kind::Tcp })
+    }
+
     /// Its address family.
     #[must_use]
     pub const fn family(&self) -> Family {

@@ -33,10 +33,19 @@ pub struct Datagram {
 impl Socket {
     /// Takes what has arrived; `None` if nothing has. An error that ICMP brought is returned once, as `Err`.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Datagram>> {
+        self.receive_with(buffer, 0)
+    }
+
+    /// As [`Self::receive`], but what has arrived stays there to be received.
+    pub fn peek(&self, buffer: &mut [u8]) -> Result<Option<Datagram>> {
+        self.receive_with(buffer, libc::MSG_PEEK)
+    }
+
+    fn receive_with(&self, buffer: &mut [u8], flags: i32) -> Result<Option<Datagram>> {
         let mut control = Control::new();
         // On a stream MSG_TRUNC would throw the data away instead of telling its length.
         let stream = matches!(self.kind, super::Kind::Tcp | super::Kind::Mptcp);
-        let flags = libc::MSG_DONTWAIT | if stream { 0 } else { libc::MSG_TRUNC };
+        let flags = flags | libc::MSG_DONTWAIT | if stream { 0 } else { libc::MSG_TRUNC };
         let Some(received) = fd::receive(self.as_fd(), buffer, Some(&mut control), flags)? else {
             return Ok(None);
         };

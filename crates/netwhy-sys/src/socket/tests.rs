@@ -44,6 +44,7 @@ fn a_connection_is_made_without_blocking() {
     accepted.write_all(b"hello").unwrap();
     assert!(wait(socket.as_fd(), Interest::READ, soon()).unwrap());
     let mut buffer = [0; 16];
+    assert_eq!(socket.peek(&mut buffer).unwrap().unwrap().length, 5);
     assert_eq!(socket.receive(&mut buffer).unwrap().unwrap().length, 5);
     assert_eq!(socket.receive(&mut buffer).unwrap(), None);
     let info = socket.tcp_info().unwrap();
