@@ -1,15 +1,19 @@
 //! The collector: one namespace, its sockets, and the way an answer becomes a reading.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use netwhy_facts::Reading;
-use netwhy_sys::netlink::{Protocol, Socket};
+use netwhy_sys::netlink::{NetlinkError, Protocol, Socket};
 use netwhy_sys::netns::{self, Netns, NetnsId};
 
 use crate::error::CollectError;
 use crate::scope::Scope;
+
+/// How often a listing that changes under the reader is read.
+const TRIES: u32 = 5;
 
 /// Reads facts of one network namespace. Sockets are opened when first needed and stay in the namespace;
 /// files that depend on the namespace are read on a thread inside it. Can be shared between threads.
@@ -96,6 +100,59 @@ impl Collector {
             })??),
         };
         work(socket)
+    }
+
+    /// Reads a listing whole into a fresh `S`, over again if it changed meanwhile.
+    pub(crate) fn dump<S: Default>(
+        &self,
+        protocol: Protocol,
+        kind: u16,
+        payload: &[u8],
+        mut each: impl FnMut(&mut S, u16, &[u8]) -> Result<(), CollectError>,
+    ) -> Result<S, CollectError> {
+        self.netlink(protocol, |socket| {
+            let fresh = || (S::default(), Ok(()));
+            let (state, outcome) =
+                socket.dump_into(kind, 0, payload, fresh, |(state, outcome), kind, payload| {
+                    *outcome = each(state, kind, payload);
+                    if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })?;
+            outcome.map(|()| state)
+        })
+    }
+
+    /// Reads a listing that may be huge, until `each` breaks; says whether it is whole. A listing that keeps
+    /// changing is returned as it last was, and not called whole.
+    ///
+    /// Uses a socket of its own: closing it is how the kernel is told to stop.
+    pub(crate) fn dump_bounded<S: Default>(
+        &self,
+        protocol: Protocol,
+        kind: u16,
+        payload: &[u8],
+        mut each: impl FnMut(&mut S, u16, &[u8]) -> Result<ControlFlow<()>, CollectError>,
+    ) -> Result<(S, bool), CollectError> {
+        let mut socket = self.inside(|| Socket::open(protocol))??;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (mut state, mut outcome) = (S::default(), Ok(ControlFlow::Continue(())));
+            let read = socket.dump(kind, 0, payload, |kind, payload| {
+                outcome = each(&mut state, kind, payload);
+                if matches!(outcome, Ok(ControlFlow::Continue(()))) {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            });
+            match read {
+                Ok(()) => return outcome.map(|flow| (state, flow.is_continue())),
+                Err(NetlinkError::Truncated { .. }) if tries < TRIES => {}
+                Err(NetlinkError::Interrupted { .. }) if tries < TRIES => {}
+                Err(NetlinkError::Interrupted { .. }) => return outcome.map(|_| (state, false)),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Turns an attempt into a reading: `source` is the door, `needs` the privilege a refusal is about.

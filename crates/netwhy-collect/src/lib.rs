@@ -7,15 +7,20 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the families that use the rest land next")]
 
+pub mod address;
 mod collector;
+mod decode;
 mod error;
 mod fields;
 mod host;
 mod kernel;
+pub mod link;
 pub mod mib;
+pub mod neigh;
 pub mod nft;
 mod process;
 pub mod resolver;
+pub mod route;
 mod scope;
 mod sysctl;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::Family;
+use crate::reading::Reading;
 use crate::store::Fact;
 
 /// Neighbour entries that concern the question (or all, for `netwhy facts`).
@@ -107,8 +108,8 @@ pub struct NeighTable {
     pub gc_thresh3: u32,
     /// Failed resolutions (ndts_res_failed), counter.
     pub res_failed: u64,
-    /// Packets dropped while unresolved (unresolved_discards), counter.
-    pub unres_discards: u64,
+    /// Packets dropped while unresolved (unresolved_discards of /proc/net/stat, of the first namespace only), counter.
+    pub unres_discards: Reading<u64>,
     /// Times an entry was refused because of gc_thresh3 (ndts_table_fulls), counter.
     pub table_fulls: u64,
     /// Forced garbage collections, counter.
