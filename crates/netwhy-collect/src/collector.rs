@@ -194,12 +194,9 @@ pub(crate) fn read_text(path: &Path) -> Result<String, CollectError> {
     })
 }
 
-/// Nanoseconds of CLOCK_MONOTONIC.
+/// The time a reading is stamped with.
 pub(crate) fn now() -> u64 {
-    // Until netwhy-sys has a clock: hundredths of a second since boot.
-    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = uptime.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
-    seconds.map_or(0, |seconds| (seconds * 1e9) as u64)
+    netwhy_sys::clock::monotonic()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

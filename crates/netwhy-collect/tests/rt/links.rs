@@ -1,8 +1,6 @@
 //! Links, addresses and forwarding entries of namespaces made for it, held against iproute2.
 
-mod common;
-
-use common::{in_namespace, json, run, try_run, value};
+use crate::space::{in_namespace, json, run, try_run, value};
 use netwhy_collect::Collector;
 use netwhy_facts::link::OperState;
 

@@ -1,12 +1,10 @@
 //! Addresses, routes, rules, nexthops, lookups and neighbours of namespaces made for it, held against
 //! iproute2.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use common::{in_namespace, json, output, run, try_run, value};
+use crate::space::{in_namespace, json, output, run, try_run, value};
 use netwhy_collect::Collector;
 use netwhy_collect::neigh::NeighFilter;
 use netwhy_facts::neigh::Nud;

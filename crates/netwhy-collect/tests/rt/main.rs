@@ -1,0 +1,6 @@
+//! Readings of the routing side (links to BPF programs) in namespaces made for it, held against the classical
+//! tools.
+
+mod links;
+mod routes;
+mod space;
