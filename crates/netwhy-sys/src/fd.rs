@@ -21,8 +21,23 @@ pub(crate) fn set_option(
     value: &[u8],
     operation: &'static str,
 ) -> Result<()> {
-    // SAFETY: the kernel reads at most the stated length from the slice; callers pass no option whose
-    // value is a structure with pointers.
+    // SAFETY: the callers of this safe function pass no option whose value is a structure with pointers.
+    unsafe { set_option_with_pointers(fd, level, name, value, operation) }
+}
+
+/// setsockopt(2) with any option.
+///
+/// # Safety
+/// Pointers in the value must be good for what the option does with them until the call returns.
+pub(crate) unsafe fn set_option_with_pointers(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &[u8],
+    operation: &'static str,
+) -> Result<()> {
+    // SAFETY: the kernel reads at most the stated length from the slice; what it points to is the caller's
+    // promise.
     let code = unsafe {
         libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t)
     };
@@ -42,8 +57,24 @@ pub(crate) fn get_option(
     buffer: &mut [u8],
     operation: &'static str,
 ) -> Result<usize> {
+    // SAFETY: the callers of this safe function pass no option whose value is a structure with pointers.
+    unsafe { get_option_with_pointers(fd, level, name, buffer, operation) }
+}
+
+/// getsockopt(2) of any option.
+///
+/// # Safety
+/// Pointers in the buffer must be good for what the option does with them until the call returns.
+pub(crate) unsafe fn get_option_with_pointers(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    buffer: &mut [u8],
+    operation: &'static str,
+) -> Result<usize> {
     let mut length = buffer.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes, which is what the slice holds.
+    // SAFETY: the kernel writes at most `length` bytes, which is what the slice holds; what it points to is
+    // the caller's promise.
     let code =
         unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, buffer.as_mut_ptr().cast(), &raw mut length) };
     check(code, operation)?;

@@ -32,9 +32,19 @@ impl Request {
         Ok(request)
     }
 
-    /// Carries out a device request that keeps to the structure itself, without pointers in it.
-    pub(crate) fn call(&mut self, fd: BorrowedFd<'_>, number: u64, operation: &'static str) -> Result<()> {
-        // SAFETY: device requests read and write one `struct ifreq`, which this is laid out and sized as.
+    /// Carries out a device request.
+    ///
+    /// # Safety
+    /// `number` must be a request on `struct ifreq`; a pointer in the value must be good for what the request
+    /// does with it until the call returns.
+    pub(crate) unsafe fn call(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        number: u64,
+        operation: &'static str,
+    ) -> Result<()> {
+        // SAFETY: device requests read and write one `struct ifreq`, which this is laid out and sized as; the
+        // rest is the caller's promise.
         let code = unsafe { libc::ioctl(fd.as_raw_fd(), number as _, std::ptr::from_mut(self)) };
         check(code, operation).map(drop).map_err(|error| SysError {
             object: String::from_utf8_lossy(self.name.split(|&byte| byte == 0).next().unwrap_or(&[]))
@@ -54,7 +64,9 @@ pub(crate) fn any_socket() -> Result<OwnedFd> {
 /// The number of the device with this name.
 pub fn index_of(name: &str) -> Result<u32> {
     let mut request = Request::named("ioctl SIOCGIFINDEX", name)?;
-    request.call(any_socket()?.as_fd(), SIOCGIFINDEX, "ioctl SIOCGIFINDEX")?;
+    let socket = any_socket()?;
+    // SAFETY: a request that stays within the structure.
+    unsafe { request.call(socket.as_fd(), SIOCGIFINDEX, "ioctl SIOCGIFINDEX")? };
     let index = i32::from_ne_bytes(request.value.first_chunk().copied().unwrap_or_default());
     u32::try_from(index).map_err(|_| SysError::new("ioctl SIOCGIFINDEX", name, Errno::ERANGE))
 }
@@ -64,8 +76,9 @@ pub fn name_of(index: u32) -> Result<String> {
     let operation = "ioctl SIOCGIFNAME";
     let mut request = Request { name: [0; NAME], value: [0; 24] };
     request.value[..4].copy_from_slice(&index.to_ne_bytes());
-    request
-        .call(any_socket()?.as_fd(), SIOCGIFNAME, operation)
+    let socket = any_socket()?;
+    // SAFETY: a request that stays within the structure.
+    unsafe { request.call(socket.as_fd(), SIOCGIFNAME, operation) }
         .map_err(|error| SysError { object: format!("ifindex {index}"), ..error })?;
     Ok(String::from_utf8_lossy(request.name.split(|&byte| byte == 0).next().unwrap_or(&[])).into_owned())
 }

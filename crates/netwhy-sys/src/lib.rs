@@ -12,6 +12,8 @@
 //! | [`socket`] | TCP, UDP, echo and raw sockets with the options and the error queue a probe needs |
 //! | [`packet`] | frames as devices see them: a capture ring, and sending raw ones |
 //! | [`bpf`] | programs, maps and links, one's own and those others have attached |
+//! | [`xtables`] | legacy tables of iptables, ip6tables, arptables and ebtables as raw entries |
+//! | [`ethtool`] | what a device's driver says |
 //! | [`ioctl`] | devices by name and number |
 //! | [`filter`] | classic BPF programs on sockets |
 //! | [`clock`] | clocks, and what this process has used |
@@ -29,6 +31,7 @@ pub mod caps;
 pub mod clock;
 pub mod errno;
 mod error;
+pub mod ethtool;
 mod fd;
 pub mod filter;
 pub mod ioctl;
@@ -41,6 +44,7 @@ pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod socket;
+pub mod xtables;
 
 #[cfg(test)]
 mod testing;
