@@ -1,5 +1,6 @@
 //! Turns bytes into types and back, without I/O, clocks or panics.
 #![forbid(unsafe_code)]
 
+pub mod inet_diag;
 pub mod netlink;
 pub mod packet;
