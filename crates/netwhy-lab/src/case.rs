@@ -1,5 +1,7 @@
 //! A case: a network, a fault, what the victim sees, the question, and the right answer.
 
+pub mod locus;
+
 use serde_json::Value;
 
 use crate::error::{LabError, Result};

@@ -1,9 +1,13 @@
-//! Services a node can run, each as a process of its own: `serve KIND --name NAME ADDRESS...`.
+//! Services a node can run, each as a process of its own: `serve KIND --name NAME [OPTION...] ADDRESS...`.
 
+pub(crate) mod dns;
+mod tcp;
 pub(crate) mod tls;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+
+use netwhy_sys::socket::{Family, Kind, Socket};
 
 use crate::error::{LabError, Result};
 
@@ -16,20 +20,44 @@ pub(crate) fn main(words: &[&str]) -> Result<()> {
     let _ = std::fs::write("/proc/self/comm", name);
     match *kind {
         "echo" => echo(rest),
-        other => Err(LabError::Usage(format!("no such service: {other}"))),
+        "dns" => dns::serve(rest),
+        "tls" => tls::serve(rest),
+        other => tcp::serve(other, rest),
     }
 }
 
 /// Tells the lab that the service can be reached, with its process id as the node sees it.
-fn ready() -> Result<()> {
+pub(crate) fn ready() -> Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "ready {}", std::process::id())
         .and_then(|()| out.flush())
         .map_err(LabError::io("say that the service is ready"))
 }
 
-fn listen(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(LabError::io(format!("listen on {address}")))
+/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,dev=eth0`, `,backlog=4`.
+pub(crate) fn listen(text: &str) -> Result<TcpListener> {
+    let mut parts = text.split(',');
+    let address = address(parts.next().unwrap_or(text))?;
+    let socket = Socket::open(Family::of(address.ip()), Kind::Tcp)?;
+    socket.set_reuse_address()?;
+    let mut backlog = 128;
+    for option in parts {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("v6only", _) => socket.set_v6_only(true)?,
+            ("reset", _) => socket.reset_on_close()?,
+            ("dev", device) => socket.bind_device(device)?,
+            ("backlog", number) => {
+                backlog = number.parse().map_err(|_| LabError::Usage(format!("backlog {number}?")))?;
+            }
+            _ => return Err(LabError::Usage(format!("listen with {option}?"))),
+        }
+    }
+    socket.bind(address)?;
+    Ok(socket.listen(backlog)?)
+}
+
+fn address(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| LabError::Usage(format!("{text} is not ADDRESS:PORT")))
 }
 
 /// Repeats what it hears: `tcp://ADDRESS:PORT` and `udp://ADDRESS:PORT`.
@@ -56,6 +84,14 @@ fn echo(addresses: &[&str]) -> Result<()> {
                     }
                 });
             }
+            // Bound and never read.
+            Some(("mute-udp", address)) => {
+                let socket = UdpSocket::bind(address).map_err(LabError::io(format!("bind {address}")))?;
+                std::thread::spawn(move || {
+                    let _kept = socket;
+                    forever()
+                });
+            }
             _ => return Err(LabError::Usage(format!("{text} is not tcp:// or udp://"))),
         }
     }
@@ -73,7 +109,7 @@ fn repeat(mut stream: TcpStream) {
 }
 
 /// Stays until the lab ends the process.
-fn forever() -> ! {
+pub(crate) fn forever() -> ! {
     loop {
         std::thread::park();
     }

@@ -1,0 +1,33 @@
+//! The rule names no port: a set of destination and port joined does.
+
+use crate::case::{Ask, Broken, Case, Victim, locus};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::nft_build::{Element, Hook, KeyType, Nft, Policy, Table};
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "nft-drop-output-set",
+    title: "a rule drops what a set of address and port holds",
+    topology: Topology::TwoHosts,
+    ask: Ask { node: "client", args: &["connect", "203.0.113.2:8080"] },
+    victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect timeout"] },
+    fault,
+    ruled_out: &["path-or-remote-drop"],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    let keys = [KeyType::Ip4Destination, KeyType::TcpPort];
+    let handle = Nft::new(Table::Ip, "guard")
+        .set("blocked", &keys, &[Element::new("203.0.113.9 . 443"), Element::new("203.0.113.2 . 8080")])
+        .base("output", Hook::Output, 10, Policy::Accept)
+        .rule("output", |r| r.lookup("blocked", &keys).counter().drop())
+        .commit_last(lab.node("client")?)?;
+    Ok(Broken::by("fw-drop-outbound", locus::nft_rule(Table::Ip, "guard", "output", handle)).heal(
+        move |lab| {
+            let element = [Element::new("203.0.113.2 . 8080")];
+            lab.node("client")?.nft_delete_elements(Table::Ip, "guard", "blocked", &keys, &element)
+        },
+    ))
+}

@@ -1,0 +1,28 @@
+//! As nft-drop-output, for IPv6, in a table of family ip6 and without a counter.
+
+use crate::case::{Ask, Broken, Case, Victim, locus};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::nft_build::{Hook, Nft, Policy, Table};
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "nft-drop-output-v6",
+    title: "an ip6 output rule without a counter drops the connection",
+    topology: Topology::TwoHosts,
+    ask: Ask { node: "client", args: &["connect", "[2001:db8:1::2]:8080"] },
+    victim: Victim { node: "client", target: "tcp://[2001:db8:1::2]:8080", sees: &["connect timeout"] },
+    fault,
+    ruled_out: &["path-or-remote-drop"],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    let handle = Nft::new(Table::Ip6, "filter")
+        .base("output", Hook::Output, 0, Policy::Accept)
+        .rule("output", |r| r.tcp_dport(8080).drop())
+        .commit_last(lab.node("client")?)?;
+    let locus = locus::nft_rule(Table::Ip6, "filter", "output", handle);
+    Ok(Broken::by("fw-drop-outbound", locus)
+        .heal(move |lab| lab.node("client")?.nft_delete_rule(Table::Ip6, "filter", "output", handle)))
+}

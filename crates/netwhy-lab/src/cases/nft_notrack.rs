@@ -1,0 +1,41 @@
+//! Raw rules take the flow out of connection tracking; the stateful input chain no longer knows the answers.
+
+use crate::case::{Ask, Broken, Case, Victim, locus};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::nft_build::{Hook, Nft, Policy, Table};
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "nft-notrack",
+    title: "untracked packets meet a stateful chain",
+    topology: Topology::TwoHosts,
+    ask: Ask { node: "client", args: &["connect", "203.0.113.2:8080"] },
+    victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect timeout"] },
+    fault,
+    ruled_out: &["path-or-remote-drop"],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    let node = lab.node("client")?;
+    let notrack = Nft::new(Table::Inet, "raw")
+        .base("output", Hook::Output, -300, Policy::Accept)
+        .rule("output", |r| r.tcp_dport(8080).notrack())
+        .commit_last(node)?;
+    Nft::new(Table::Inet, "filter")
+        .base("input", Hook::Input, 0, Policy::Drop)
+        .rule("input", |r| r.ct_state(2 | 4).accept())
+        .rule("input", |r| r.icmp6_type(135).accept())
+        .rule("input", |r| r.icmp6_type(136).accept())
+        .base("early", Hook::Prerouting, -300, Policy::Accept)
+        .rule("early", |r| r.tcp_sport(8080).notrack())
+        .commit(node)?;
+    Ok(Broken::by("notrack-beside-stateful", locus::nft_rule(Table::Inet, "raw", "output", notrack)).heal(
+        move |lab| {
+            let node = lab.node("client")?;
+            node.nft_delete_rule(Table::Inet, "raw", "output", notrack)?;
+            node.nft_flush_chain(Table::Inet, "filter", "early")
+        },
+    ))
+}

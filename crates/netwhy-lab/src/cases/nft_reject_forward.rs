@@ -1,0 +1,31 @@
+//! The router refuses with "administratively prohibited"; asked on the router.
+
+use crate::case::{Ask, Broken, Case, Victim, locus};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::nft_build::{Hook, Nft, Policy, Refuse, Table};
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "nft-reject-forward",
+    title: "a forward rule of the router rejects the connection",
+    topology: Topology::ClientRouterServer,
+    ask: Ask {
+        node: "router",
+        args: &["connect", "203.0.113.2:8080", "--transit", "--from", "198.51.100.2"],
+    },
+    victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect EHOSTUNREACH"] },
+    fault,
+    ruled_out: &["forwarding-off", "route-missing"],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    let handle = Nft::new(Table::Inet, "filter")
+        .base("forward", Hook::Forward, 0, Policy::Accept)
+        .rule("forward", |r| r.tcp_dport(8080).counter().reject(Refuse::Icmpx(3)))
+        .commit_last(lab.node("router")?)?;
+    let locus = locus::nft_rule(Table::Inet, "filter", "forward", handle);
+    Ok(Broken::by("fw-reject", locus)
+        .heal(move |lab| lab.node("router")?.nft_delete_rule(Table::Inet, "filter", "forward", handle)))
+}

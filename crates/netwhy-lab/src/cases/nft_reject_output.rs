@@ -1,0 +1,28 @@
+//! The client itself refuses with ICMP port unreachable: it looks like a closed port.
+
+use crate::case::{Ask, Broken, Case, Victim, locus};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::nft_build::{Hook, Nft, Policy, Refuse, Table};
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "nft-reject-output",
+    title: "an output rule rejects the connection with ICMP",
+    topology: Topology::TwoHosts,
+    ask: Ask { node: "client", args: &["connect", "203.0.113.2:8080"] },
+    victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect ECONNREFUSED"] },
+    fault,
+    ruled_out: &["svc-not-listening"],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    let handle = Nft::new(Table::Inet, "filter")
+        .base("output", Hook::Output, 0, Policy::Accept)
+        .rule("output", |r| r.tcp_dport(8080).counter().reject(Refuse::Icmpx(1)))
+        .commit_last(lab.node("client")?)?;
+    let locus = locus::nft_rule(Table::Inet, "filter", "output", handle);
+    Ok(Broken::by("fw-reject", locus)
+        .heal(move |lab| lab.node("client")?.nft_delete_rule(Table::Inet, "filter", "output", handle)))
+}

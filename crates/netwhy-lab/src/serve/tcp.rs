@@ -1,0 +1,108 @@
+//! TCP services that misbehave, and a client that only holds connections.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use netwhy_sys::process::{self, Limit, Resource};
+use netwhy_sys::socket::{Family, Kind, Socket};
+
+use super::{forever, listen, ready};
+use crate::error::{LabError, Result};
+
+pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
+    match (kind, words) {
+        ("never-accept", [address]) => {
+            let _kept = listen(address)?;
+            ready()?;
+            forever()
+        }
+        ("reset", [address]) => reset(address),
+        ("close", [address]) => {
+            let listener = listen(address)?;
+            ready()?;
+            for stream in listener.incoming().flatten() {
+                drop(stream);
+            }
+            Ok(())
+        }
+        ("accept-and-hold", [address]) => {
+            let listener = listen(address)?;
+            ready()?;
+            let mut held = Vec::new();
+            for stream in listener.incoming().flatten() {
+                held.push(stream);
+            }
+            Ok(())
+        }
+        ("out-of-files", [address, limit]) => out_of_files(address, number(limit)?),
+        ("hold-open", [count, target]) => hold_open(number(count)?, target),
+        ("knock", [count, target]) => knock(number(count)?, target),
+        _ => Err(LabError::Usage(format!("no such service: {kind} {}", words.join(" ")))),
+    }
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T> {
+    word.parse().map_err(|_| LabError::Usage(format!("{word} is not a number here")))
+}
+
+/// Accepts and answers with a reset at once.
+fn reset(address: &str) -> Result<()> {
+    // Accepted sockets inherit it.
+    let listener = listen(&format!("{address},reset"))?;
+    ready()?;
+    for stream in listener.incoming().flatten() {
+        drop(stream);
+    }
+    Ok(())
+}
+
+/// An acceptor that has used up its descriptors: accept(2) fails with EMFILE and it tries again.
+fn out_of_files(address: &str, limit: u64) -> Result<()> {
+    let listener = listen(address)?;
+    let bound = Limit { soft: Some(limit), hard: Some(limit) };
+    process::set_limit(std::process::id(), Resource::OpenFiles, bound)?;
+    let mut leaked = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        leaked.push(file);
+    }
+    ready()?;
+    let mut held = Vec::new();
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => held.push(stream),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Opens connections and keeps them.
+fn hold_open(count: usize, target: &str) -> Result<()> {
+    let address: SocketAddr =
+        target.parse().map_err(|_| LabError::Usage(format!("{target} is not ADDRESS:PORT")))?;
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..count {
+        // The one that finds the queue full or the ports used up ends it.
+        match TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            Ok(stream) => held.push(stream),
+            Err(_) => break,
+        }
+    }
+    ready()?;
+    forever()
+}
+
+/// Starts connections without waiting for an answer, and keeps them waiting.
+fn knock(count: usize, target: &str) -> Result<()> {
+    let address: SocketAddr =
+        target.parse().map_err(|_| LabError::Usage(format!("{target} is not ADDRESS:PORT")))?;
+    let family = Family::of(address.ip());
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = Socket::open(family, Kind::Tcp)?;
+        socket.connect(address)?;
+        held.push(socket);
+    }
+    ready()?;
+    forever()
+}
