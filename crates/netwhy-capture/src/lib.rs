@@ -10,5 +10,9 @@
 #![forbid(unsafe_code)]
 
 pub mod filter;
+mod frame;
+mod session;
 
 pub use filter::{FlowFilter, Tuple};
+pub use frame::Frame;
+pub use session::{CaptureError, Captured, Options, Session};

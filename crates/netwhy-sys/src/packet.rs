@@ -126,6 +126,8 @@ pub struct Vlan {
 pub struct Frame<'a> {
     /// As much as was kept.
     pub data: &'a [u8],
+    /// Where in `data` the kernel takes the network header to be; it may lie past the end of a cut frame.
+    pub network_offset: usize,
     /// Bytes the frame had.
     pub length: u32,
     /// When the kernel saw it, since 1970.
@@ -295,6 +297,7 @@ impl<'a> Frame<'a> {
         let address_length = usize::from(*link.get(11)?).min(8);
         Some(Frame {
             data: packet.get(start..start.checked_add(kept)?)?,
+            network_offset: usize::from(u16_at(26)?).saturating_sub(start),
             length: u32_at(16)?,
             at: Duration::new(u64::from(u32_at(4)?), u32_at(8)?.min(999_999_999)),
             ifindex: u32_at(HEADER + 4)?,

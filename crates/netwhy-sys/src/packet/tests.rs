@@ -50,6 +50,7 @@ fn only_what_the_filter_accepts_is_seen_both_ways() {
             assert_eq!((frame.ifindex, frame.protocol, frame.hardware), (1, 0x0800, 772));
             assert!(frame.at.as_secs() > 1_600_000_000 && frame.vlan.is_none());
             assert_eq!(frame.data.len(), 50.min(frame.length as usize));
+            assert_eq!(frame.network_offset, 14);
             seen.push((frame.direction, frame.data[42..].to_vec()));
         }
         let expected: Vec<_> = ["first", "second"]
@@ -153,6 +154,7 @@ fn a_frame_that_was_sent_raw_arrives_at_the_other_end() {
         assert_eq!((reply.direction, reply.protocol), (Direction::OtherHost, ARP));
         assert_eq!(reply.data[..8], [0, 1, 8, 0, 6, 4, 0, 2]);
         assert_eq!(reply.data[14..18], [198, 51, 100, 2]);
+        assert_eq!(reply.network_offset, 0);
         assert_eq!(reply.data[8..14], *reply.link_address);
     }) else {
         return;
