@@ -7,9 +7,13 @@
 //! | module | asks | fills |
 //! |---|---|---|
 //! | [`connect`] | TCP and UDP as the victim would, several addresses at once | `attempt::Attempts` |
+//! | [`capture`] | nobody: listens to the question's own packets meanwhile | `capture::FlowCapture` |
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod connect;
 mod limits;
+#[cfg(test)]
+mod testing;
 
 pub use limits::{Budget, Victim, Wait};

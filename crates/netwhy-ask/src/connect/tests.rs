@@ -212,3 +212,49 @@ fn an_address_without_a_route_fails_at_once() {
         assert!(attempt.elapsed_us < 1_000_000);
     }
 }
+
+#[test]
+fn an_error_from_a_router_names_the_router() {
+    let Some(net) = crate::testing::routed() else { return };
+    net.client
+        .run(|| {
+            // Routed to the router, which knows no way on.
+            crate::testing::route("192.0.2.0", 24, "198.51.100.254");
+            crate::testing::route("2001:db8:9::", 64, "2001:db8:1::254");
+            for (dst, from, code) in [
+                ("192.0.2.1:80", "198.51.100.254", (3, 0)),
+                ("[2001:db8:9::1]:80", "2001:db8:1::254", (1, 0)),
+            ] {
+                let dst: SocketAddr = dst.parse().unwrap();
+                for proto in [Proto::Tcp, Proto::Udp] {
+                    let attempt = only(proto, dst, &soon()).attempt;
+                    let Outcome::Error { name, .. } = &attempt.outcome else { panic!("{attempt:?}") };
+                    assert_eq!(name, "ENETUNREACH");
+                    let [icmp] = attempt.icmp.as_slice() else { panic!("{attempt:?}") };
+                    assert_eq!((icmp.icmp_type, icmp.code), code);
+                    assert_eq!((icmp.from, icmp.local), (Some(from.parse().unwrap()), false));
+                    assert_eq!(attempt.local.map(|local| local.is_ipv4()), Some(dst.is_ipv4()));
+                }
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn silence_is_a_timeout_with_the_repeated_syns_counted() {
+    let Some(net) = crate::testing::routed() else { return };
+    // The router forwards no more and, being asked for nothing it has, says nothing.
+    net.router.run(|| crate::testing::sysctl("net.ipv4.ip_forward", "0")).unwrap();
+    net.client
+        .run(|| {
+            let budget = Budget::new(1);
+            let wait = Wait::until(Instant::now() + Duration::from_millis(1_300));
+            let what = Try::plain(Proto::Tcp, "203.0.113.1:80".parse().unwrap());
+            let attempt = run(&[what], &Victim::default(), &budget, &wait).remove(0).attempt;
+            assert_eq!((&attempt.outcome, attempt.phase), (&Outcome::Timeout, Phase::Connect));
+            let tcp = attempt.tcp.unwrap();
+            assert_eq!((tcp.state, tcp.total_retrans), (2, 1), "SYN-SENT, repeated after a second");
+            assert_eq!(attempt.local.unwrap().ip(), "198.51.100.1".parse::<IpAddr>().unwrap());
+        })
+        .unwrap();
+}
