@@ -1,44 +1,108 @@
-//! Clocks and what this process has used (`clock_gettime(2)`, `getrusage(2)`).
+//! What time it is, and what this program has cost (clock_gettime(2), getrusage(2), proc(5)).
 
 use std::time::Duration;
 
-/// Since an arbitrary moment before boot, never set back: nanoseconds of `CLOCK_MONOTONIC`, the clock that
-/// facts are stamped with.
+use crate::errno::Errno;
+use crate::error::{Result, SysError};
+
+/// Since some moment before boot, not counting suspension: for measuring. The kernel's log and most of its
+/// own time stamps count like this.
 #[must_use]
-pub fn monotonic() -> u64 {
-    u64::try_from(read(libc::CLOCK_MONOTONIC).as_nanos()).unwrap_or(u64::MAX)
+pub fn monotonic() -> Duration {
+    read(libc::CLOCK_MONOTONIC)
 }
 
-/// Since 1970, as this host believes: `CLOCK_REALTIME`.
+/// Since boot, counting suspension.
+#[must_use]
+pub fn since_boot() -> Duration {
+    read(libc::CLOCK_BOOTTIME)
+}
+
+/// Since 1970; jumps when the clock is set.
 #[must_use]
 pub fn realtime() -> Duration {
     read(libc::CLOCK_REALTIME)
 }
 
-/// CPU time of all threads of this process: `CLOCK_PROCESS_CPUTIME_ID`.
+/// Processor time of this process, all threads, user and system.
 #[must_use]
-pub fn cpu_time() -> Duration {
+pub fn process_cpu() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// The most memory this process has had resident, bytes.
+/// Processor time of the calling thread.
 #[must_use]
-pub fn peak_rss() -> u64 {
-    // SAFETY: rusage is plain numbers, valid as zeroes.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one rusage.
-    let code = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-    // ru_maxrss is in KiB.
-    if code == 0 { u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024) } else { 0 }
+pub fn thread_cpu() -> Duration {
+    read(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// These clocks exist since Linux 2.6 and reading them cannot fail; a failure would read as 0.
 fn read(clock: libc::clockid_t) -> Duration {
-    // SAFETY: a timespec is plain numbers, valid as zeroes.
-    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one timespec.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    let mut now = crate::poll::timespec(Duration::ZERO);
+    // SAFETY: writes one timespec. These clocks always exist, and a failure would leave 0.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0).min(999_999_999))
+}
+
+/// What a process and its ended children have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Processor time in its own code.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// Most memory resident, bytes. The kernel carries it over from the program before an exec: see
+    /// [`peak_resident`].
+    pub max_resident: u64,
+}
+
+/// Of this process.
+pub fn usage() -> Result<Usage> {
+    usage_of(libc::RUSAGE_SELF)
+}
+
+/// Of its children that have ended and been waited for.
+pub fn usage_of_children() -> Result<Usage> {
+    usage_of(libc::RUSAGE_CHILDREN)
+}
+
+fn usage_of(who: libc::c_int) -> Result<Usage> {
+    // SAFETY: rusage is plain numbers, valid as zeroes; the call writes one.
+    let (code, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::getrusage(who as _, &raw mut usage), usage)
+    };
+    crate::error::check(code, "getrusage")?;
+    let time = |value: libc::timeval| {
+        let micros = u64::try_from(value.tv_usec).unwrap_or(0);
+        Duration::from_secs(u64::try_from(value.tv_sec).unwrap_or(0)) + Duration::from_micros(micros)
+    };
+    Ok(Usage {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        max_resident: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
+    })
+}
+
+/// Most memory this program has had resident, bytes (`VmHWM`).
+pub fn peak_resident() -> Result<u64> {
+    status_line("VmHWM:")
+}
+
+/// Memory resident now, bytes (`VmRSS`).
+pub fn resident() -> Result<u64> {
+    status_line("VmRSS:")
+}
+
+fn status_line(key: &str) -> Result<u64> {
+    let path = "/proc/self/status";
+    let text = std::fs::read_to_string(path).map_err(|error| SysError::io("read", path, &error))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(key))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse::<u64>().ok())
+        .map(|kib| kib.saturating_mul(1024))
+        .ok_or_else(|| SysError::new("parse", path, Errno::EINVAL))
 }
 
 #[cfg(test)]
@@ -46,18 +110,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_run_and_know_their_epoch() {
+    fn clocks_go_forward_and_agree_with_the_library() {
         let before = monotonic();
-        assert!(before > 0);
-        assert!(monotonic() >= before);
-        let system = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        assert!(realtime().abs_diff(system) < Duration::from_secs(60));
-        // Some work, so that the clock has something to show.
-        let spent = cpu_time();
+        assert!(monotonic() >= before && since_boot() >= before);
+        let library = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        assert!(realtime().abs_diff(library) < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn work_costs_time_and_memory() {
+        let (process, thread) = (process_cpu(), thread_cpu());
         let mut sum = 0_u64;
-        while cpu_time() == spent {
-            sum = (0..100_000_u64).fold(sum, |a, b| std::hint::black_box(a ^ b));
+        while thread_cpu() < thread + Duration::from_millis(5) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
         }
-        assert!(peak_rss() > 100_000, "a running test has more than 100 kB");
+        assert!(process_cpu() >= process + Duration::from_millis(5));
+        let used = usage().unwrap();
+        assert!(used.user + used.system > Duration::ZERO && used.max_resident > 0);
+        let block = std::hint::black_box(vec![1_u8; 8 << 20]);
+        assert!(resident().unwrap() >= 8 << 20);
+        assert!(peak_resident().unwrap() >= 8 << 20);
+        drop(block);
     }
 }
