@@ -323,14 +323,14 @@ mod tests {
     #[test]
     fn a_virtual_pair_tells_its_driver_and_switches_a_feature() {
         let NewNet::Here(()) = new_netns(|| {
-            make_veth("nwt0");
+            make_veth("nwt0", "nwt1");
             assert_eq!(driver("nwt0").unwrap().driver, "veth");
             assert!(link("nwt0").unwrap());
             let settings = link_settings("nwt0").unwrap();
             assert_eq!((settings.speed, settings.full_duplex), (Some(10_000), Some(true)));
             let statistics = statistics("nwt0").unwrap();
             let (_, peer) = statistics.iter().find(|(name, _)| name == "peer_ifindex").unwrap();
-            assert_eq!(*peer, u64::from(crate::ioctl::index_of("veth0").unwrap()));
+            assert_eq!(*peer, u64::from(crate::ioctl::index_of("nwt1").unwrap()));
             assert!(channels("nwt0").unwrap().rx >= 1);
             let active = || {
                 let features = features("nwt0").unwrap();

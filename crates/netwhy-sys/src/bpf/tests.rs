@@ -101,7 +101,7 @@ fn a_per_cpu_map_has_a_value_for_each_cpu() {
 #[test]
 fn links_are_found_where_they_are_attached() {
     let NewNet::Here(()) = new_netns(|| {
-        let (near, _) = make_veth("nwt0");
+        let (near, _) = make_veth("nwt0", "nwt1");
         let refused = |error: &SysError| {
             let old = matches!(error.errno, Errno::EINVAL | Errno::EOPNOTSUPP);
             assert!(old, "{error}");

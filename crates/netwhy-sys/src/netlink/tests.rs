@@ -104,7 +104,7 @@ fn events_arrive_and_an_order_is_acknowledged() {
         let mut listener = Socket::open(Protocol::Route).unwrap();
         listener.join(1).unwrap();
         let mut socket = Socket::open(Protocol::Route).unwrap();
-        socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth("nwt0")).unwrap();
+        socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth("nwt0", "nwt1")).unwrap();
         let mut seen = Vec::new();
         listener
             .recv_events(Instant::now() + Duration::from_secs(5), |event| {
@@ -117,7 +117,7 @@ fn events_arrive_and_an_order_is_acknowledged() {
             })
             .unwrap();
         assert!(seen.contains(&RTM_NEWLINK), "{seen:?}");
-        let again = socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth("nwt0")).unwrap_err();
+        let again = socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth("nwt0", "nwt1")).unwrap_err();
         assert_eq!(again.errno(), Some(Errno::EEXIST));
     }) else {
         return;
@@ -132,7 +132,7 @@ fn lost_events_are_said_to_be_lost() {
         listener.join(1).unwrap();
         let mut socket = Socket::open(Protocol::Route).unwrap();
         for _ in 0..20 {
-            socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth("nwt0")).unwrap();
+            socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth("nwt0", "nwt1")).unwrap();
             let mut payload = IFINFOMSG.to_vec();
             attribute(&mut payload, 3, b"nwt0\0");
             socket.ack(RTM_DELLINK, 0, &payload).unwrap();
@@ -151,14 +151,22 @@ fn a_listing_that_changes_is_read_again_or_said_to_be_unsound() {
         let mut writer = Socket::open(Protocol::Route).unwrap();
         for index in 0..400 {
             let name = format!("nwt{index}");
-            writer.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth(&name)).unwrap();
+            writer
+                .ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth(&name, &format!("peer{index}")))
+                .unwrap();
         }
         let mut socket = Socket::open(Protocol::Route).unwrap();
         // Changing the list from inside the reading makes the interruption certain.
         let mut serial = 1000;
         let mut change = || {
             serial += 1;
-            writer.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &veth(&format!("nwt{serial}"))).unwrap();
+            writer
+                .ack(
+                    RTM_NEWLINK,
+                    NLM_F_CREATE | NLM_F_EXCL,
+                    &veth(&format!("nwt{serial}"), &format!("peer{serial}")),
+                )
+                .unwrap();
         };
         let mut count = 0;
         let once = socket.dump(RTM_GETLINK, 0, &IFINFOMSG, |_, _| {

@@ -134,7 +134,7 @@ fn thousands_of_frames_pass_in_order() {
 #[test]
 fn a_frame_that_was_sent_raw_arrives_at_the_other_end() {
     let NewNet::Here(()) = new_netns(|| {
-        let (near, far) = make_veth("nwt0");
+        let (near, far) = make_veth("nwt0", "nwt1");
         add_address(far, [198, 51, 100, 2], 24);
         let config =
             Config { ifindex: Some(near), protocol: ARP, layer: Layer::Network, ..Config::default() };
@@ -164,7 +164,7 @@ fn a_frame_that_was_sent_raw_arrives_at_the_other_end() {
 #[test]
 fn a_device_that_goes_away_ends_the_capture_with_an_error() {
     let NewNet::Here(()) = new_netns(|| {
-        let (near, _) = make_veth("nwt0");
+        let (near, _) = make_veth("nwt0", "nwt1");
         let mut capture = Capture::open(&Config { ifindex: Some(near), ..Config::default() }).unwrap();
         let mut payload = vec![0; 16];
         payload[4..8].copy_from_slice(&near.to_ne_bytes());

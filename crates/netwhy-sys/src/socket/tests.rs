@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use super::*;
 use crate::caps::{self, Capability};
+use crate::netns::{NetnsRef, in_new_netns};
 use crate::poll::{Interest, wait};
-use crate::testing::{NewNet, new_netns, set_up};
+use crate::testing::{
+    NewNet, add_address, add_default_route, make_veth, move_link, new_netns, set_mtu, set_up,
+};
 
 fn soon() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(5))
@@ -104,18 +107,100 @@ fn an_icmp_error_comes_with_its_sender() {
 }
 
 #[test]
-fn a_packet_larger_than_the_device_is_refused_locally_with_the_mtu() {
+fn a_datagram_too_large_for_any_packet_is_refused() {
     let socket = Socket::open(Family::V4, Kind::Udp).unwrap();
-    socket.queue_errors(true).unwrap();
-    socket.set_path_mtu(PathMtu::Do).unwrap();
     let sink = UdpSocket::bind(any_port()).unwrap();
     socket.connect(sink.local_addr().unwrap()).unwrap();
-    let mtu = socket.path_mtu().unwrap();
-    if mtu > 65_507 {
-        println!("loopback carries {mtu}: no datagram can exceed it, so the size limit itself is hit");
-    }
-    let error = socket.send(&vec![0; 65_508]).unwrap_err();
-    assert_eq!(error.errno, Errno::EMSGSIZE);
+    assert_eq!(socket.send(&vec![0; 65_508]).unwrap_err().errno, Errno::EMSGSIZE);
+}
+
+/// Runs `test` on a host 198.51.100.1 behind a router 198.51.100.2, which knows nothing but a network
+/// 203.0.113.0/24 over a device that carries 1300 bytes.
+fn behind_a_router(test: impl FnOnce() + Send) -> NewNet<()> {
+    new_netns(|| {
+        let router = in_new_netns(|| {
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+            let (out, _) = make_veth("out0", "out1");
+            set_mtu(out, 1300);
+            add_address(out, [203, 0, 113, 1], 24);
+            NetnsRef::Current.open().unwrap()
+        })
+        .unwrap();
+        set_up(1);
+        let (near, far) = make_veth("nwt0", "nwt1");
+        move_link(far, &router);
+        router
+            .run(|| {
+                let far = crate::ioctl::index_of("nwt1").unwrap();
+                add_address(far, [198, 51, 100, 2], 24);
+                set_up(far);
+            })
+            .unwrap();
+        add_address(near, [198, 51, 100, 1], 24);
+        add_default_route([198, 51, 100, 2]);
+        test();
+    })
+}
+
+#[test]
+fn what_a_router_says_comes_with_its_address() {
+    let router = IpAddr::from([198, 51, 100, 2]);
+    let NewNet::Here(()) = behind_a_router(|| {
+        let open = |kind| {
+            let socket = Socket::open(Family::V4, kind).unwrap();
+            socket.queue_errors(true).unwrap();
+            socket
+        };
+        let heard = |socket: &Socket| {
+            assert!(wait(socket.as_fd(), Interest::ERRORS, soon()).unwrap(), "no answer");
+            socket.take_queued_error().unwrap().unwrap()
+        };
+        let beyond: SocketAddr = "203.0.113.9:33434".parse().unwrap();
+        let nowhere: SocketAddr = "192.0.2.9:33434".parse().unwrap();
+
+        let short = open(Kind::Udp);
+        short.receive_details().unwrap();
+        short.set_ttl(1).unwrap();
+        short.send_to(b"hop", beyond).unwrap();
+        let error = heard(&short);
+        assert_eq!((error.errno, error.origin), (Errno::EHOSTUNREACH, Origin::Icmp));
+        assert_eq!((error.kind, error.code, error.offender), (11, 0, Some(router)));
+        assert_eq!((error.destination, error.payload.as_slice()), (Some(beyond), &b"hop"[..]));
+        assert_eq!(error.ttl, Some(64), "the answer itself came over one hop");
+        assert!(error.at.is_some() && error.mtu().is_none());
+
+        let lost = open(Kind::Udp);
+        lost.send_to(b"x", nowhere).unwrap();
+        let error = heard(&lost);
+        assert_eq!((error.errno, error.kind, error.code), (Errno::ENETUNREACH, 3, 0));
+
+        let large = open(Kind::Udp);
+        large.set_path_mtu(PathMtu::Do).unwrap();
+        large.connect(beyond).unwrap();
+        assert_eq!(large.path_mtu().unwrap(), 1500);
+        large.send(&[0; 1400]).unwrap();
+        let error = heard(&large);
+        assert_eq!((error.errno, error.kind, error.code), (Errno::EMSGSIZE, 3, 4));
+        assert_eq!((error.mtu(), error.offender), (Some(1300), Some(router)));
+        assert_eq!(large.path_mtu().unwrap(), 1300);
+        // Now it is this host that refuses, and says why in the same queue.
+        assert_eq!(large.send(&[0; 1400]).unwrap_err().errno, Errno::EMSGSIZE);
+        let error = heard(&large);
+        assert_eq!((error.origin, error.mtu()), (Origin::Local, Some(1300)));
+        // A probe goes out all the same.
+        large.set_path_mtu(PathMtu::Probe).unwrap();
+        large.send(&[0; 1400]).unwrap();
+        assert_eq!(heard(&large).origin, Origin::Icmp);
+
+        let tcp = open(Kind::Tcp);
+        tcp.set_ttl(1).unwrap();
+        assert_eq!(tcp.connect(beyond).unwrap(), Connect::InProgress);
+        let error = heard(&tcp);
+        assert_eq!((error.errno, error.kind, error.offender), (Errno::EHOSTUNREACH, 11, Some(router)));
+        assert_eq!(tcp.take_error().unwrap(), Some(Errno::EHOSTUNREACH));
+    }) else {
+        return;
+    };
 }
 
 #[test]
