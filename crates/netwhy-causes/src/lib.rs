@@ -14,6 +14,7 @@ pub mod firewall;
 pub mod fix;
 pub mod obstacle;
 pub mod report;
+pub mod routing;
 pub mod target;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -3,15 +3,23 @@
 use crate::cause::Cause;
 
 pub mod accept_queue_full;
+pub mod dst_ip_not_here;
 pub mod fd_limit_process;
+pub mod forward_no_route;
 pub mod forward_policy_drop;
+pub mod forwarding_off;
 pub mod fw_drop_forward;
 pub mod fw_drop_inbound;
 pub mod fw_drop_outbound;
 pub mod fw_drop_reply;
+pub mod martian_source;
 pub mod neigh_unresolved;
 pub mod path_or_remote_drop;
+pub mod reply_route_missing;
 pub mod route_missing;
+pub mod route_type_deny;
+pub mod rp_filter;
+pub mod rule_deny;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
 
@@ -19,15 +27,23 @@ pub mod svc_not_listening;
 #[rustfmt::skip]
 pub static ALL: &[&Cause] = &[
     &accept_queue_full::CAUSE,
+    &dst_ip_not_here::CAUSE,
     &fd_limit_process::CAUSE,
+    &forward_no_route::CAUSE,
     &forward_policy_drop::CAUSE,
+    &forwarding_off::CAUSE,
     &fw_drop_forward::CAUSE,
     &fw_drop_inbound::CAUSE,
     &fw_drop_outbound::CAUSE,
     &fw_drop_reply::CAUSE,
+    &martian_source::CAUSE,
     &neigh_unresolved::CAUSE,
     &path_or_remote_drop::CAUSE,
+    &reply_route_missing::CAUSE,
     &route_missing::CAUSE,
+    &route_type_deny::CAUSE,
+    &rp_filter::CAUSE,
+    &rule_deny::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
 ];
@@ -36,15 +52,23 @@ pub static ALL: &[&Cause] = &[
 #[rustfmt::skip]
 pub static SOURCES: &[(&str, &str)] = &[
     ("accept-queue-full", include_str!("accept_queue_full.rs")),
+    ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
+    ("forward-no-route", include_str!("forward_no_route.rs")),
     ("forward-policy-drop", include_str!("forward_policy_drop.rs")),
+    ("forwarding-off", include_str!("forwarding_off.rs")),
     ("fw-drop-forward", include_str!("fw_drop_forward.rs")),
     ("fw-drop-inbound", include_str!("fw_drop_inbound.rs")),
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
     ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
+    ("martian-source", include_str!("martian_source.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
+    ("reply-route-missing", include_str!("reply_route_missing.rs")),
     ("route-missing", include_str!("route_missing.rs")),
+    ("route-type-deny", include_str!("route_type_deny.rs")),
+    ("rp-filter", include_str!("rp_filter.rs")),
+    ("rule-deny", include_str!("rule_deny.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),
 ];

@@ -22,14 +22,13 @@
 //! ip-route(8); net/ipv4/route.c (ip_route_output_key_hash_rcu), RFC 2863 counter names in /proc/net/snmp.
 
 use netwhy_facts::question::Scenario;
-use netwhy_facts::route::{FibAnswers, FibResult};
-use netwhy_facts::{Family, Locus, Reading, Role};
-use netwhy_walk::End;
+use netwhy_facts::{Locus, Role};
 
 use crate::case::Case;
-use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
-use crate::evidence::Evidence;
+use crate::cause::{Cause, Layer, Scope, Verdict};
 use crate::fix::Fix;
+use crate::obstacle::Direction;
+use crate::routing;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -39,54 +38,107 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client],
     layer: Layer::Route,
     scope: Scope::FailedFlow,
-    needs: &["fib-answers", "routes", "rules", "mib", "attempts"],
+    needs: routing::NEEDS,
     explains: &[],
     judge,
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let End::Unroutable { locus: locus @ Locus::MissingRoute { .. }, .. } = &case.forward.end else {
-        if case.errno() == Some("ENETUNREACH") && !case.icmp_remote().is_empty() {
-            return Verdict::ruled_out(
-                "a route exists; the error came from another host",
-                case.ev_attempt().into_iter().collect(),
-            );
-        }
-        return Verdict::Silent;
-    };
-    let kernel = match case.facts.get::<FibAnswers>() {
-        Reading::Known { value, .. } => value.0.iter().find_map(|a| match &a.result {
-            FibResult::Error { name, .. } if a.key.dst == case.flow.dst && a.key.iif.is_none() => {
-                Some(name.clone())
-            }
-            _ => None,
-        }),
-        _ => None,
-    };
-    let counter = if case.flow.family() == Family::Inet { "Ip.OutNoRoutes" } else { "Ip6OutNoRoutes" };
-    let refused = case.errno() == Some("ENETUNREACH");
-    let dst = case.flow.dst;
-    let mut finding = Finding::new(locus.clone(), format!("no table this flow may use has a route to {dst}"))
-        .maybe(case.ev_attempt());
-    if let Some(name) = &kernel {
-        finding = finding.evidence(
-            Evidence::new(
-                "fib",
-                format!("the kernel's route lookup for {dst} answers {name}"),
-                "RTM_GETROUTE",
-            )
-            .value(name.clone())
-            .command(format!("ip route get {dst}")),
+    let verdict = routing::denied(
+        case,
+        |o, locus| {
+            matches!(locus, Locus::MissingRoute { .. })
+                && o.direction == Direction::Forward
+                && routing::is_own(o)
+                && routing::error_of(o) == "ENETUNREACH"
+        },
+        |o, _| format!("no table this flow may use has a route to {}", routing::wanted_dst(o)),
+        |o, finding| {
+            let dst = routing::wanted_dst(o);
+            let (ip, bits) = (routing::ip_command(dst.is_ipv4()), o.path.packet.family().bits());
+            finding
+                .maybe(case.ev_counter(routing::counter(o)))
+                .fix(Fix::run(
+                    "add a route through the gateway that knows the destination",
+                    format!("{ip} route add {dst}/{bits} via GATEWAY"),
+                    format!("{ip} route del {dst}/{bits}"),
+                ))
+                .verify(format!("{ip} route get {dst}"))
+        },
+    );
+    if verdict == Verdict::Silent && case.errno() == Some("ENETUNREACH") && !case.icmp_remote().is_empty() {
+        return Verdict::ruled_out(
+            "a route exists; the error came from another host",
+            case.ev_attempt().into_iter().collect(),
         );
     }
-    let bits = case.flow.family().bits();
-    finding
-        .maybe(case.ev_counter(counter))
-        .fix(Fix::run(
-            "add a route through the gateway that knows the destination",
-            format!("ip route add {dst}/{bits} via GATEWAY"),
-            format!("ip route del {dst}/{bits}"),
-        ))
-        .verify(format!("ip route get {dst}"))
-        .proven_if(refused && (kernel.is_some() || case.grew(counter).is_some_and(|d| d > 0)))
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use netwhy_walk::{End, Stage};
+
+    use super::*;
+    use crate::testing::*;
+
+    fn unroutable(error: &str) -> End {
+        let locus = Locus::MissingRoute { table: 254, dst: ip("203.0.113.2") };
+        End::Unroutable { locus, error: error.into() }
+    }
+
+    #[test]
+    fn an_immediate_enetunreach_is_proven() {
+        let f = proven(
+            Scene::client("203.0.113.2", 80)
+                .forward(&[Stage::Routing], unroutable("ENETUNREACH"))
+                .errno("ENETUNREACH", 0)
+                .rose("Ip.OutNoRoutes", 1)
+                .judge(&CAUSE),
+        );
+        assert!(f.evidence.iter().any(|e| e.id == "counter:Ip.OutNoRoutes"));
+        assert!(f.fix[0].command.contains("203.0.113.2/32"));
+    }
+
+    #[test]
+    fn a_prediction_alone_is_consistent() {
+        consistent(
+            Scene::client("203.0.113.2", 80)
+                .forward(&[Stage::Routing], unroutable("ENETUNREACH"))
+                .judge(&CAUSE),
+        );
+    }
+
+    #[test]
+    fn a_routers_unreachable_rules_it_out() {
+        let scene = Scene::client("203.0.113.2", 80).icmp_error("ENETUNREACH", "198.51.100.1", 3, 0);
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("another host"));
+    }
+
+    #[test]
+    fn packets_that_left_contradict_it() {
+        let scene = Scene::client("203.0.113.2", 80)
+            .forward(&[Stage::Routing], unroutable("ENETUNREACH"))
+            .timeout(3000)
+            .request_out();
+        ruled_out(scene.judge(&CAUSE));
+    }
+
+    #[test]
+    fn another_errno_is_another_cause() {
+        silent(
+            Scene::client("203.0.113.2", 80)
+                .forward(&[Stage::Routing], unroutable("EACCES"))
+                .errno("EACCES", 0)
+                .judge(&CAUSE),
+        );
+    }
+
+    #[test]
+    fn behind_a_dropping_rule_it_is_the_next_obstacle() {
+        let scene = Scene::client("203.0.113.2", 80)
+            .forward(&[Stage::Output], End::Dropped { locus: nft_rule("output", 1) })
+            .then_forward(&[Stage::Routing], unroutable("ENETUNREACH"));
+        assert_eq!(consistent(scene.judge(&CAUSE)).evidence[0].id, "next-obstacle");
+    }
 }
