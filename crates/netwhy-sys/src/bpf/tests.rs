@@ -223,3 +223,79 @@ fn run_statistics_count_while_they_are_on() {
     let info = program.info().unwrap();
     assert!(info.runs >= 1, "{info:?}");
 }
+
+/// The number of the kernel's type with this name and BTF kind (uapi `linux/btf.h`).
+fn btf_id(name: &str, wanted: u32) -> Option<u32> {
+    let data = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
+    let word = |at: usize| Some(u32::from_ne_bytes(*data.get(at..)?.first_chunk()?));
+    let header = word(4)? as usize;
+    let (types, length) = (header + word(8)? as usize, word(12)? as usize);
+    let strings = header + word(16)? as usize;
+    let (mut at, mut id) = (types, 1);
+    while at < types + length {
+        let (start, info) = (strings + word(at)? as usize, word(at + 4)?);
+        let (kind, members) = (info >> 24 & 31, (info & 0xffff) as usize);
+        if kind == wanted && data.get(start..)?.starts_with(format!("{name}\0").as_bytes()) {
+            return Some(id);
+        }
+        at += 12
+            + match kind {
+                1 | 14 | 17 => 4,
+                3 => 12,
+                4 | 5 | 15 | 19 => 12 * members,
+                6 | 13 => 8 * members,
+                _ => 0,
+            };
+        id += 1;
+    }
+    None
+}
+
+#[test]
+fn an_iterator_goes_over_its_objects() {
+    const FUNCTION: u32 = 12;
+    if !able() {
+        return;
+    }
+    let Some(attach_btf_id) = btf_id("bpf_iter_bpf_map", FUNCTION) else {
+        println!("skipped: this kernel has no type information, or not of iterators");
+        return;
+    };
+    let attach = Some(AttachType::TRACE_ITER);
+    let instructions = returns(0);
+    let spec = ProgramSpec { attach, attach_btf_id, ..ProgramSpec::new(ProgramType::TRACING, &instructions) };
+    let program = Program::load(&spec).unwrap();
+    assert_eq!(program.info().unwrap().attach_btf_id, attach_btf_id);
+    let link = Link::create(&program, LinkTarget::Iter { map: None }).unwrap();
+    assert_eq!(link.info().unwrap().at, LinkAt::Iter { target: "bpf_map".into() });
+    let mut wrote = Vec::new();
+    std::io::Read::read_to_end(&mut link.iterate().unwrap(), &mut wrote).unwrap();
+    assert!(wrote.is_empty(), "this one writes nothing");
+}
+
+#[test]
+fn a_typed_tracepoint_is_linked_both_ways() {
+    const TYPEDEF: u32 = 8;
+    if !able() {
+        return;
+    }
+    let Some(attach_btf_id) = btf_id("btf_trace_kfree_skb", TYPEDEF) else {
+        println!("skipped: this kernel has no type information, or not of this tracepoint");
+        return;
+    };
+    let attach = AttachType::TRACE_RAW_TP;
+    let instructions = returns(0);
+    let spec = ProgramSpec {
+        attach: Some(attach),
+        attach_btf_id,
+        ..ProgramSpec::new(ProgramType::TRACING, &instructions)
+    };
+    let program = Program::load(&spec).unwrap();
+    // The kernel makes the same kind of link of both.
+    let at = LinkAt::RawTracepoint { name: "kfree_skb".into() };
+    let first = Link::raw_tracepoint(&program, None).unwrap();
+    assert_eq!(first.info().unwrap().at, at);
+    drop(first);
+    let second = Link::create(&program, LinkTarget::Tracing { attach, cookie: 0 }).unwrap();
+    assert_eq!(second.info().unwrap().at, at);
+}
