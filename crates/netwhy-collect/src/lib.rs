@@ -22,6 +22,7 @@ mod process;
 pub mod resolver;
 pub mod route;
 mod scope;
+pub mod socket;
 mod sysctl;
 #[cfg(test)]
 mod testing;

@@ -14,7 +14,7 @@ use crate::store::Fact;
 pub struct Sockets {
     /// Sockets of the namespace in question.
     pub sockets: Vec<Socket>,
-    /// Counts by tuple pressure: sockets with the flow's destination tuple, by state word (ESTAB, TIME-WAIT …); for port exhaustion.
+    /// Connections by state word (ESTAB, TIME-WAIT …): to the destination for a client, of its port (and the source, when known) for an inbound question.
     pub to_target: std::collections::BTreeMap<String, u32>,
 }
 
@@ -57,7 +57,7 @@ pub struct Socket {
     pub cookie: u64,
     /// Receive queue: bytes, or for LISTEN connections waiting for accept().
     pub rqueue: u32,
-    /// Send queue: bytes, or for LISTEN the backlog limit.
+    /// Send queue: bytes, or for LISTEN the backlog limit; `u32::MAX` where it is not told (`/proc/net/tcp`).
     pub wqueue: u32,
     /// IPv6 only (INET_DIAG_SKV6ONLY).
     pub v6only: Option<bool>,

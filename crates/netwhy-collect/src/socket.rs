@@ -1,0 +1,331 @@
+//! Sockets that concern a flow: sock_diag (INET_DIAG), `/proc/net` where its module is not loaded, and
+//! `/proc/PID/fd` for the owners. No privilege is needed but for marks (CAP_NET_ADMIN), other users'
+//! descriptors (CAP_SYS_PTRACE) and other namespaces (CAP_SYS_ADMIN).
+//!
+//! The kernel does the choosing: listeners are asked for by port, connections by a filter it runs. Listing
+//! the listeners costs the same however many connections there are; counting connections to a target takes
+//! one pass over the kernel's table.
+
+mod decode;
+mod owners;
+mod procfs;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use netwhy_facts::question::Role;
+use netwhy_facts::socket::{ForeignSockets, Socket, Sockets};
+use netwhy_facts::{Family, Flow, Proto, Reading};
+use netwhy_sys::netlink::{NetlinkError, Protocol, Socket as Netlink};
+use netwhy_sys::netns::{self, NetnsRef};
+use netwhy_wire::inet_diag::{
+    Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, extension, state,
+};
+
+pub use self::decode::{socket, state as state_of, tcp_info};
+pub use self::procfs::line as proc_line;
+
+use crate::collector::{Collector, read_text};
+use crate::error::CollectError;
+use crate::kernel::{Part, TCP_DIAG, UDP_DIAG};
+
+/// Connections described one by one; all are counted.
+const MAX_CONNECTIONS: usize = 16;
+/// Listeners and UDP sockets of one port.
+const MAX_BOUND: usize = 256;
+/// Other namespaces looked into.
+const MAX_NAMESPACES: usize = 64;
+const EXTENSIONS: u8 =
+    extension::INFO | extension::CONG | extension::TCLASS | extension::SKMEMINFO | extension::SHUTDOWN;
+
+impl Collector {
+    /// The sockets of a flow, and a count of connections by state.
+    ///
+    /// Always: listeners (UDP: bound sockets) of the destination port, and ports bound without listening.
+    /// As client: connections to the destination, counted. Inbound: connections of that port, from the
+    /// source if it is known, counted. In transit: only listeners, for what redirects to this host.
+    pub fn sockets(&self, flow: &Flow, role: Role) -> Reading<Sockets> {
+        let source = match flow.proto {
+            Proto::Icmp => "/proc/net/{icmp,raw}",
+            _ if self.require(diag_of(flow.proto)).is_ok() => "SOCK_DIAG_BY_FAMILY",
+            _ => "/proc/net",
+        };
+        Self::reading(source, "CAP_NET_ADMIN", || {
+            let mut found = if source == "SOCK_DIAG_BY_FAMILY" {
+                self.netlink(Protocol::SockDiag, |diag| by_diag(diag, flow, role))?
+            } else {
+                self.inside(|| self.by_procfs(flow, role))??
+            };
+            self.fill_owners(&mut found.sockets);
+            Ok(found)
+        })
+    }
+
+    /// One socket by its ends, as the kernel itself looks it up: the connection if there is one, else the
+    /// listener (UDP: the bound socket) that a packet from `remote` to `local` would reach. `None`: none.
+    pub fn socket_for(
+        &self,
+        proto: Proto,
+        local: (IpAddr, u16),
+        remote: (IpAddr, u16),
+        ifindex: u32,
+    ) -> Reading<Option<Socket>> {
+        Self::reading("SOCK_DIAG_BY_FAMILY", "CAP_NET_ADMIN", || {
+            self.require(diag_of(proto))?;
+            let mut found = self.netlink(Protocol::SockDiag, |diag| {
+                let id = SocketId {
+                    sport: local.1,
+                    dport: remote.1,
+                    src: Some(local.0),
+                    dst: Some(remote.0),
+                    ifindex,
+                    cookie: None,
+                };
+                exact(diag, proto, Family::of(&local.0), id)
+            })?;
+            if let Some(socket) = &mut found {
+                self.fill_owners(std::slice::from_mut(socket));
+            }
+            Ok(found)
+        })
+    }
+
+    /// Streams the answers to a listing of IP sockets; [`socket`] decodes them.
+    pub fn socket_listing(
+        &self,
+        request: &Request,
+        each: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), CollectError> {
+        self.netlink(Protocol::SockDiag, |diag| listing(diag, request, each))
+    }
+
+    /// Listeners (UDP: bound sockets) of the flow's destination port in the machine's other namespaces, at
+    /// most 64 of them. A refusal to enter any of them is a refusal of the whole; one that only some refuse
+    /// is not.
+    pub fn foreign_sockets(&self, flow: &Flow) -> Reading<ForeignSockets> {
+        Self::reading("SOCK_DIAG_BY_FAMILY in other namespaces", "CAP_SYS_ADMIN", || {
+            self.require(diag_of(flow.proto))?;
+            let mut others = netns::list()?.seen;
+            others.retain(|seen| seen.id != self.netns_id());
+            let (mut found, mut entered, mut refused) = (Vec::new(), 0, None);
+            for seen in others.iter().take(MAX_NAMESPACES) {
+                let way = match (seen.names.first(), seen.pids.first()) {
+                    (_, Some(pid)) => NetnsRef::Pid(*pid),
+                    (Some(name), None) => NetnsRef::Name(name.clone()),
+                    (None, None) => continue,
+                };
+                match netns::in_netns(&way, || {
+                    // Between listing and entering the process may have ended and its number been reused.
+                    if netns::current()? != seen.id {
+                        return Ok(Vec::new());
+                    }
+                    bound(&mut Netlink::open(Protocol::SockDiag)?, flow)
+                }) {
+                    Ok(sockets) => {
+                        entered += 1;
+                        found.extend(sockets?.into_iter().map(|one| Socket { netns: seen.id.inode, ..one }));
+                    }
+                    Err(error) => refused = Some(error),
+                }
+            }
+            match refused {
+                Some(error) if entered == 0 && error.is_denied() => return Err(error.into()),
+                _ => {}
+            }
+            self.fill_owners(&mut found);
+            Ok(ForeignSockets(found))
+        })
+    }
+
+    fn by_procfs(&self, flow: &Flow, role: Role) -> Result<Sockets, CollectError> {
+        let mut found = Sockets::default();
+        let mut connections = 0;
+        for family in families(flow) {
+            let path = self.proc_net(procfs::file(flow.proto, family));
+            let text = match read_text(&path) {
+                Ok(text) => text,
+                // Without IPv6 the second file is not there.
+                Err(_) if family == Family::Inet6 && !found.sockets.is_empty() => continue,
+                Err(error) => return Err(error),
+            };
+            for one in text.lines().skip(1).filter_map(|line| procfs::line(flow.proto, family, line)) {
+                let listens = matches!(one.state.as_str(), "LISTEN" | "UNCONN");
+                if listens && (one.lport == flow.dport || flow.proto == Proto::Icmp) {
+                    found.sockets.push(one);
+                } else if !listens && concerns(&one, flow, role) {
+                    *found.to_target.entry(one.state.clone()).or_default() += 1;
+                    connections += 1;
+                    if connections <= MAX_CONNECTIONS {
+                        found.sockets.push(one);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn diag_of(proto: Proto) -> Part {
+    if proto == Proto::Udp { UDP_DIAG } else { TCP_DIAG }
+}
+
+/// Families whose sockets may serve the flow: an IPv6 socket may speak IPv4.
+fn families(flow: &Flow) -> Vec<Family> {
+    match flow.family() {
+        Family::Inet => vec![Family::Inet, Family::Inet6],
+        Family::Inet6 => vec![Family::Inet6],
+    }
+}
+
+/// Whether a connection belongs to the flow: what [`connections_filter`] says, for lines of `/proc/net`.
+fn concerns(one: &Socket, flow: &Flow, role: Role) -> bool {
+    let same = |a: &IpAddr, b: &IpAddr| a.to_canonical() == b.to_canonical();
+    let outgoing = one.rport == flow.dport && same(&one.remote, &flow.dst);
+    let from_source = flow.src.is_none_or(|source| same(&one.remote, &source));
+    match role {
+        Role::Client => outgoing || (one.lport == flow.dport && same(&one.local, &flow.dst)),
+        Role::Inbound => one.lport == flow.dport && from_source,
+        Role::Transit => false,
+    }
+}
+
+fn request(proto: Proto, family: Family) -> Request {
+    Request {
+        family: if family == Family::Inet { 2 } else { 10 },
+        protocol: proto.number(family).into(),
+        extensions: 0,
+        states: u32::MAX,
+        id: SocketId::ANY,
+        filter: None,
+    }
+}
+
+fn listing(
+    diag: &mut Netlink,
+    request: &Request,
+    mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), CollectError> {
+    let payload = request.payload().map_err(|error| CollectError::malformed("socket question", error))?;
+    // Sockets come and go while they are listed; that is no reason to start over.
+    match diag.dump(SOCK_DIAG_BY_FAMILY, 0, &payload, |_, payload| each(payload)) {
+        Ok(()) | Err(NetlinkError::Interrupted { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn by_diag(diag: &mut Netlink, flow: &Flow, role: Role) -> Result<Sockets, CollectError> {
+    let mut found = Sockets { sockets: bound(diag, flow)?, to_target: BTreeMap::new() };
+    if role == Role::Transit {
+        return Ok(found);
+    }
+    let mut kept: Vec<Socket> = Vec::new();
+    for family in families(flow) {
+        let request = Request {
+            states: state::CONNECTED,
+            filter: Some(connections_filter(flow, role)),
+            ..request(flow.proto, family)
+        };
+        listing(diag, &request, |payload| {
+            if let Some(word) = state_of(payload) {
+                *found.to_target.entry(word).or_default() += 1;
+            }
+            if let Some(one) = socket(flow.proto, payload) {
+                keep(&mut kept, one, flow);
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    for one in kept {
+        let id = SocketId {
+            sport: one.lport,
+            dport: one.rport,
+            src: Some(one.local),
+            dst: Some(one.remote),
+            ifindex: one.ifindex,
+            cookie: Some(one.cookie),
+        };
+        // Closed meanwhile: what the listing said of it stays.
+        let full = exact(diag, flow.proto, one.family, id)?;
+        found.sockets.push(full.unwrap_or(one));
+    }
+    Ok(found)
+}
+
+/// Listeners and, since 6.8, ports bound without listening; for UDP every socket of the port.
+fn bound(diag: &mut Netlink, flow: &Flow) -> Result<Vec<Socket>, CollectError> {
+    let mut found = Vec::new();
+    let states = match flow.proto {
+        Proto::Udp => state::CLOSE | state::ESTABLISHED,
+        _ => state::LISTEN | state::BOUND_INACTIVE,
+    };
+    for family in families(flow) {
+        let request = Request {
+            states,
+            extensions: EXTENSIONS,
+            id: SocketId { sport: flow.dport, ..SocketId::ANY },
+            filter: Some(Filter::Port(End::Local, Compare::Eq, flow.dport)),
+            ..request(flow.proto, family)
+        };
+        listing(diag, &request, |payload| {
+            found.extend(socket(flow.proto, payload));
+            // No `Break`: the rest of a listing given up is read at the next question anyway.
+            found.truncate(MAX_BOUND);
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(found)
+}
+
+fn connections_filter(flow: &Flow, role: Role) -> Filter {
+    let port = |end| Filter::Port(end, Compare::Eq, flow.dport);
+    let address = |end, net: IpAddr| Filter::Address { end, net, len: Family::of(&net).bits() };
+    match role {
+        Role::Inbound => {
+            let mut all = vec![port(End::Local)];
+            all.extend(flow.src.map(|source| address(End::Remote, source)));
+            Filter::All(all)
+        }
+        // The other half is there for a destination of this host: its own end of the same connections.
+        _ => Filter::Any(vec![
+            Filter::All(vec![port(End::Remote), address(End::Remote, flow.dst)]),
+            Filter::All(vec![port(End::Local), address(End::Local, flow.dst)]),
+        ]),
+    }
+}
+
+/// Keeps the connections that say most: the flow's own, then live ones before those in TIME-WAIT.
+fn keep(kept: &mut Vec<Socket>, one: Socket, flow: &Flow) {
+    let rank = |one: &Socket| {
+        let own = flow.sport.is_some_and(|sport| one.lport == sport || one.rport == sport);
+        (!own, one.state == "TIME-WAIT")
+    };
+    kept.push(one);
+    if kept.len() > MAX_CONNECTIONS {
+        kept.sort_by_key(rank);
+        kept.pop();
+    }
+}
+
+/// One socket, or `None` if there is none.
+fn exact(
+    diag: &mut Netlink,
+    proto: Proto,
+    family: Family,
+    id: SocketId,
+) -> Result<Option<Socket>, CollectError> {
+    // For UDP the kernel takes the question from the packet's side: its source is the remote end.
+    let id = match proto {
+        Proto::Udp => SocketId { sport: id.dport, dport: id.sport, src: id.dst, dst: id.src, ..id },
+        _ => id,
+    };
+    let request = Request { extensions: EXTENSIONS, id, ..request(proto, family) };
+    let payload = request.payload().map_err(|error| CollectError::malformed("socket question", error))?;
+    match diag.request(SOCK_DIAG_BY_FAMILY, 0, &payload) {
+        Ok(replies) => Ok(replies.first().and_then(|reply| socket(proto, &reply.payload))),
+        Err(error) if error.errno().is_some_and(|errno| matches!(errno.name(), "ENOENT" | "ESTALE")) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
