@@ -23,7 +23,7 @@ use netwhy_wire::inet_diag::{
     Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, extension, state,
 };
 
-pub use self::decode::{socket, state as state_of, tcp_info};
+pub use self::decode::{socket, tcp_info};
 pub use self::procfs::line as proc_line;
 
 use crate::collector::{Collector, read_text};
@@ -42,12 +42,13 @@ const EXTENSIONS: u8 =
 impl Collector {
     /// The sockets of a flow, and a count of connections by state.
     ///
-    /// Always: listeners (UDP: bound sockets) of the destination port, and ports bound without listening.
+    /// Always: listeners (UDP: bound sockets) of the destination port, and TCP sockets bound to it that do not
+    /// listen (`UNCONN`; listed since Linux 6.8).
     /// As client: connections to the destination, counted. Inbound: connections of that port, from the
     /// source if it is known, counted. In transit: only listeners, for what redirects to this host.
     pub fn sockets(&self, flow: &Flow, role: Role) -> Reading<Sockets> {
         let source = match flow.proto {
-            Proto::Icmp => "/proc/net/{icmp,raw}",
+            Proto::Icmp => "/proc/net/{icmp,raw}*",
             _ if self.require(diag_of(flow.proto)).is_ok() => "SOCK_DIAG_BY_FAMILY",
             _ => "/proc/net",
         };
@@ -142,22 +143,25 @@ impl Collector {
         let mut found = Sockets::default();
         let mut connections = 0;
         for family in families(flow) {
-            let path = self.proc_net(procfs::file(flow.proto, family));
-            let text = match read_text(&path) {
-                Ok(text) => text,
-                // Without IPv6 the second file is not there.
-                Err(_) if family == Family::Inet6 && !found.sockets.is_empty() => continue,
-                Err(error) => return Err(error),
-            };
-            for one in text.lines().skip(1).filter_map(|line| procfs::line(flow.proto, family, line)) {
-                let listens = matches!(one.state.as_str(), "LISTEN" | "UNCONN");
-                if listens && (one.lport == flow.dport || flow.proto == Proto::Icmp) {
-                    found.sockets.push(one);
-                } else if !listens && concerns(&one, flow, role) {
-                    *found.to_target.entry(one.state.clone()).or_default() += 1;
-                    connections += 1;
-                    if connections <= MAX_CONNECTIONS {
+            for file in procfs::files(flow.proto, family) {
+                let text = match read_text(&self.proc_net(file)) {
+                    Ok(text) => text,
+                    // Without IPv6 its files are not there.
+                    Err(_) if family == Family::Inet6 && flow.family() == Family::Inet => continue,
+                    Err(error) => return Err(error),
+                };
+                let lines = text.lines().skip(1).filter_map(|line| procfs::line(flow.proto, family, line));
+                for one in lines {
+                    if is_bound_to(&one, flow, file) {
                         found.sockets.push(one);
+                    } else if concerns(&one, flow, role) {
+                        if counts(&one, flow, role) {
+                            *found.to_target.entry(one.state.clone()).or_default() += 1;
+                        }
+                        connections += 1;
+                        if connections <= MAX_CONNECTIONS {
+                            found.sockets.push(one);
+                        }
                     }
                 }
             }
@@ -170,6 +174,17 @@ fn diag_of(proto: Proto) -> Part {
     if proto == Proto::Udp { UDP_DIAG } else { TCP_DIAG }
 }
 
+/// Whether a line of `/proc/net` is a listener or a bound socket of the flow's port; any ping socket, and any
+/// raw one of the protocol, which stands where others have their port.
+fn is_bound_to(one: &Socket, flow: &Flow, file: &str) -> bool {
+    match flow.proto {
+        Proto::Icmp if file.starts_with("raw") => one.lport == u16::from(flow.proto_number()),
+        Proto::Icmp => true,
+        Proto::Tcp => one.state == "LISTEN" && one.lport == flow.dport,
+        Proto::Udp => one.state == "UNCONN" && one.lport == flow.dport,
+    }
+}
+
 /// Families whose sockets may serve the flow: an IPv6 socket may speak IPv4.
 fn families(flow: &Flow) -> Vec<Family> {
     match flow.family() {
@@ -180,14 +195,23 @@ fn families(flow: &Flow) -> Vec<Family> {
 
 /// Whether a connection belongs to the flow: what [`connections_filter`] says, for lines of `/proc/net`.
 fn concerns(one: &Socket, flow: &Flow, role: Role) -> bool {
-    let same = |a: &IpAddr, b: &IpAddr| a.to_canonical() == b.to_canonical();
-    let outgoing = one.rport == flow.dport && same(&one.remote, &flow.dst);
     let from_source = flow.src.is_none_or(|source| same(&one.remote, &source));
     match role {
-        Role::Client => outgoing || (one.lport == flow.dport && same(&one.local, &flow.dst)),
+        Role::Client => counts(one, flow, role) || (one.lport == flow.dport && same(&one.local, &flow.dst)),
         Role::Inbound => one.lport == flow.dport && from_source,
         Role::Transit => false,
     }
+}
+
+/// Whether a connection that concerns the flow is counted: for a client those it makes, not the other end of
+/// the same ones when the destination is this host.
+fn counts(one: &Socket, flow: &Flow, role: Role) -> bool {
+    role != Role::Client || (one.rport == flow.dport && same(&one.remote, &flow.dst))
+}
+
+/// The same address, whichever family its socket is of.
+fn same(a: &IpAddr, b: &IpAddr) -> bool {
+    a.to_canonical() == b.to_canonical()
 }
 
 fn request(proto: Proto, family: Family) -> Request {
@@ -227,10 +251,10 @@ fn by_diag(diag: &mut Netlink, flow: &Flow, role: Role) -> Result<Sockets, Colle
             ..request(flow.proto, family)
         };
         listing(diag, &request, |payload| {
-            if let Some(word) = state_of(payload) {
-                *found.to_target.entry(word).or_default() += 1;
-            }
             if let Some(one) = socket(flow.proto, payload) {
+                if counts(&one, flow, role) {
+                    *found.to_target.entry(one.state.clone()).or_default() += 1;
+                }
                 keep(&mut kept, one, flow);
             }
             ControlFlow::Continue(())
@@ -327,5 +351,89 @@ fn exact(
             Ok(None)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+    use crate::testing::{damage, recorded};
+
+    const RECORDED: &str = include_str!("../fixtures/inet_diag.txt");
+
+    fn proto(word: &str) -> Proto {
+        if word == "udp" { Proto::Udp } else { Proto::Tcp }
+    }
+
+    #[test]
+    fn recorded_answers_decode() {
+        let all = recorded(RECORDED);
+        let sockets: Vec<Socket> =
+            all.iter().map(|(word, bytes)| socket(proto(word), bytes).unwrap()).collect();
+        let states: std::collections::BTreeSet<&str> = sockets.iter().map(|one| one.state.as_str()).collect();
+        for state in ["LISTEN", "ESTAB", "TIME-WAIT", "CLOSE-WAIT", "SYN-SENT", "UNCONN"] {
+            assert!(states.contains(state), "{state} in {states:?}");
+        }
+        assert!(
+            sockets
+                .iter()
+                .filter(|one| one.state == "ESTAB" && one.proto == Proto::Tcp)
+                .all(|one| one.tcp.is_some())
+        );
+        assert!(sockets.iter().any(|one| one.v6only == Some(true)));
+        let syn = sockets.iter().find(|one| one.state == "SYN-SENT").unwrap();
+        assert_eq!((syn.remote.to_string().as_str(), syn.rport), ("198.51.100.77", 9));
+    }
+
+    #[test]
+    fn damaged_answers_end_without_panic() {
+        for (word, bytes) in recorded(RECORDED) {
+            damage(&bytes, 500, |broken| _ = socket(proto(&word), broken));
+            damage(&bytes, 100, |broken| _ = tcp_info(netwhy_wire::netlink::Fixed(broken)));
+        }
+    }
+
+    /// Without its module sock_diag is not asked; what matters is the same either way.
+    #[test]
+    fn both_doors_tell_the_same() {
+        let collector = Collector::here().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = server.local_addr().unwrap();
+        let client = TcpStream::connect(target).unwrap();
+        let mut flow = Flow {
+            proto: Proto::Tcp,
+            src: Some(target.ip()),
+            sport: None,
+            dst: target.ip(),
+            dport: target.port(),
+            mark: 0,
+            uid: None,
+            dev: None,
+        };
+        let sorted = |mut found: Sockets| {
+            let mut short: Vec<_> = found
+                .sockets
+                .drain(..)
+                .map(|one| {
+                    (one.local, one.lport, one.remote, one.rport, one.state, one.rqueue, one.uid, one.inode)
+                })
+                .collect();
+            short.sort();
+            (short, found.to_target)
+        };
+        for role in [Role::Client, Role::Inbound, Role::Transit] {
+            let diag = collector.netlink(Protocol::SockDiag, |diag| by_diag(diag, &flow, role)).unwrap();
+            let procfs = collector.by_procfs(&flow, role).unwrap();
+            assert_eq!(sorted(diag), sorted(procfs), "{role:?}");
+        }
+        drop(client);
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        flow = Flow { proto: Proto::Udp, dport: server.local_addr().unwrap().port(), ..flow };
+        let diag = collector.netlink(Protocol::SockDiag, |diag| by_diag(diag, &flow, Role::Client)).unwrap();
+        let procfs = collector.by_procfs(&flow, Role::Client).unwrap();
+        assert_eq!(diag.sockets.len(), 1);
+        assert_eq!(sorted(diag), sorted(procfs));
     }
 }

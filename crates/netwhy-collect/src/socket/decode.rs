@@ -72,12 +72,6 @@ pub fn socket(proto: Proto, payload: &[u8]) -> Option<Socket> {
     Some(socket)
 }
 
-/// The state alone: all a count needs.
-#[must_use]
-pub fn state(payload: &[u8]) -> Option<String> {
-    Some(state_word(Fixed(payload).u8(1)?))
-}
-
 /// The word of ss(8) for `TCP_*`.
 pub(super) fn state_word(number: u8) -> String {
     let word = match number {
@@ -88,12 +82,12 @@ pub(super) fn state_word(number: u8) -> String {
         4 => "FIN-WAIT-1",
         5 => "FIN-WAIT-2",
         6 => "TIME-WAIT",
-        7 => "UNCONN",
+        // 13 is how bound and not listening may be asked for; it is answered as 7.
+        7 | 13 => "UNCONN",
         8 => "CLOSE-WAIT",
         9 => "LAST-ACK",
         10 => "LISTEN",
         11 => "CLOSING",
-        13 => "BOUND",
         other => return format!("STATE-{other}"),
     };
     word.to_owned()

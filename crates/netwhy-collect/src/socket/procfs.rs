@@ -6,15 +6,15 @@ use std::net::IpAddr;
 use netwhy_facts::socket::Socket;
 use netwhy_facts::{Family, Proto, Reading};
 
-/// The file of a protocol and family below `/proc/net`.
-pub(super) const fn file(proto: Proto, family: Family) -> &'static str {
+/// The files of a protocol and family below `/proc/net`. Echo is spoken over ping sockets and raw ones.
+pub(super) const fn files(proto: Proto, family: Family) -> &'static [&'static str] {
     match (proto, family) {
-        (Proto::Tcp, Family::Inet) => "tcp",
-        (Proto::Tcp, Family::Inet6) => "tcp6",
-        (Proto::Udp, Family::Inet) => "udp",
-        (Proto::Udp, Family::Inet6) => "udp6",
-        (Proto::Icmp, Family::Inet) => "icmp",
-        (Proto::Icmp, Family::Inet6) => "icmp6",
+        (Proto::Tcp, Family::Inet) => &["tcp"],
+        (Proto::Tcp, Family::Inet6) => &["tcp6"],
+        (Proto::Udp, Family::Inet) => &["udp"],
+        (Proto::Udp, Family::Inet6) => &["udp6"],
+        (Proto::Icmp, Family::Inet) => &["icmp", "raw"],
+        (Proto::Icmp, Family::Inet6) => &["icmp6", "raw6"],
     }
 }
 

@@ -3,4 +3,5 @@
 
 mod nft;
 mod record;
+mod socket;
 mod space;
