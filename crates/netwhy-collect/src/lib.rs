@@ -24,6 +24,7 @@ pub mod route;
 mod scope;
 pub mod socket;
 mod sysctl;
+pub mod tc;
 #[cfg(test)]
 mod testing;
 

@@ -41,7 +41,9 @@ pub struct Qdisc {
     pub parent: u32,
     /// Kind: fq_codel, tbf, htb, netem, clsact, ingress, noqueue …
     pub kind: String,
-    /// Options decoded into words and numbers as tc(8) names them (`limit`, `rate_bytes`, `loss_percent` …).
+    /// Options in words and plain numbers, named as tc(8) names them with the unit appended: `limit_packets`, `limit_bytes`,
+    /// `rate_bytes` (per second), `burst_bytes`, `target_us`, `delay_us`, `loss_percent` … Statistics of the kind's own begin
+    /// with `stat_`. Options nobody decoded are missing; a kind nobody decoded has `unknown`.
     pub options: std::collections::BTreeMap<String, String>,
     /// Counters.
     pub stats: TcStats,
@@ -82,7 +84,8 @@ pub struct TcFilter {
     pub u32_keys: Option<Vec<(i32, u32, u32)>>,
     /// Actions in order.
     pub actions: Vec<TcAction>,
-    /// Options in text.
+    /// Options in text: the selectors of flower and matchall, `chain` when it is not 0, `block` of a shared block, `link` and `hash` of
+    /// u32; `unknown` lists attributes nobody decoded, so that a match cannot be judged.
     pub options: std::collections::BTreeMap<String, String>,
 }
 
@@ -91,8 +94,12 @@ pub struct TcFilter {
 pub struct TcAction {
     /// Kind: gact, mirred, police, bpf …
     pub kind: String,
-    /// What the packet meets: ok, shot, pipe, reclassify, stolen, redirect …
+    /// What the packet meets: ok, shot, pipe, reclassify, stolen, redirect … For a policer: what meets the packets beyond its rate.
     pub control: String,
+    /// What else the action says: `dev` (an index) and `direction` of mirred, `rate_bytes`, `burst_bytes` and `conform` of police,
+    /// `prog_id` of bpf.
+    #[serde(default)]
+    pub options: std::collections::BTreeMap<String, String>,
     /// Counters.
     pub stats: TcStats,
 }
