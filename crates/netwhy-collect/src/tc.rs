@@ -11,6 +11,9 @@ use netwhy_facts::tc::{Qdisc, Tc, TcClass, TcFilter, TcStats};
 use netwhy_sys::netlink::Protocol;
 use netwhy_wire::netlink::{Attribute, Attributes};
 
+#[cfg(test)]
+mod tests;
+
 pub use filter::decode_filter;
 
 use crate::collector::Collector;
@@ -52,12 +55,14 @@ impl Collector {
                     if !wanted(&qdisc.ifindex) {
                         continue;
                     }
-                    match qdisc.kind.as_str() {
-                        "clsact" => parents.extend([(qdisc.ifindex, INGRESS), (qdisc.ifindex, EGRESS)]),
-                        "ingress" => parents.push((qdisc.ifindex, INGRESS)),
-                        _ if qdisc.handle != 0 => parents.push((qdisc.ifindex, qdisc.handle)),
-                        _ => {}
-                    }
+                    // Filters of a shared block are read once, from the block.
+                    let hooks: &[(u32, u32)] = match qdisc.kind.as_str() {
+                        "clsact" => &[(INGRESS, shared[0]), (EGRESS, shared[1])],
+                        "ingress" => &[(INGRESS, shared[0])],
+                        _ => &[(qdisc.handle, 0)],
+                    };
+                    let own = hooks.iter().filter(|(parent, block)| *parent != 0 && *block == 0);
+                    parents.extend(own.map(|(parent, _)| (qdisc.ifindex, *parent)));
                     if CLASSFUL.contains(&qdisc.kind.as_str()) && !with_classes.contains(&qdisc.ifindex) {
                         with_classes.push(qdisc.ifindex);
                     }
@@ -73,7 +78,6 @@ impl Collector {
                 }
                 blocks.sort_unstable();
                 blocks.dedup();
-                // A qdisc that takes part in a shared block refuses to list the block's filters as its own.
                 parents.extend(blocks.into_iter().map(|block| (BLOCK, block)));
                 for (ifindex, parent) in parents {
                     tc.filters.extend(self.filters(ifindex, parent)?);
@@ -137,7 +141,12 @@ pub fn decode_qdisc(payload: &[u8]) -> Decoded<(Qdisc, [u32; 2])> {
             _ => {}
         }
     }
-    let common = decode_common(payload, false)?;
+    let mut common = decode_common(payload, false)?;
+    for (block, name) in blocks.into_iter().zip(["ingress_block", "egress_block"]) {
+        if block != 0 {
+            common.options.insert(name.to_owned(), block.to_string());
+        }
+    }
     let qdisc = Qdisc {
         ifindex: word(4),
         handle: word(8),

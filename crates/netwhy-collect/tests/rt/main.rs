@@ -2,5 +2,7 @@
 //! tools.
 
 mod links;
+mod programs;
 mod routes;
 mod space;
+mod tc;
