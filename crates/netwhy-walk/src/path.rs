@@ -117,6 +117,9 @@ pub struct Path {
     pub end: End,
     /// Steps the walker could not decide but went past (a log of assumptions), such as a BPF program it cannot execute.
     pub assumptions: Vec<String>,
+    /// The tracking entry as this packet leaves it, translations included; `None` when it was not tracked or did not get that far.
+    #[serde(default)]
+    pub ct: Option<netwhy_facts::conntrack::CtEntry>,
 }
 
 impl Path {

@@ -1,0 +1,153 @@
+//! Rules, chains and ends in words.
+
+use netwhy_facts::Locus;
+use netwhy_facts::nft::{Nft, NftChain, NftFamily, NftRule};
+use netwhy_facts::xtables::XtRule;
+
+use crate::path::End;
+
+/// An nftables rule as nft(8) writes it.
+pub fn rule_text(_nft: &Nft, rule: &NftRule) -> String {
+    format!("{} expressions", rule.exprs.len())
+}
+
+/// A legacy rule as iptables-save writes it.
+pub fn xt_rule_text(chain: &str, _rule: &XtRule) -> String {
+    format!("-A {chain}")
+}
+
+/// The name of a base chain's hook.
+pub fn hook_name(chain: &NftChain) -> &'static str {
+    let Some(hook) = &chain.hook else { return "none" };
+    match (chain.family, hook.num) {
+        (NftFamily::Netdev, 0) => "ingress",
+        (NftFamily::Netdev, _) => "egress",
+        (NftFamily::Arp, 0) => "input",
+        (NftFamily::Arp, 1) => "output",
+        (NftFamily::Arp, _) => "forward",
+        (_, 0) => "prerouting",
+        (_, 1) => "input",
+        (_, 2) => "forward",
+        (_, 3) => "output",
+        (_, 4) => "postrouting",
+        _ => "ingress",
+    }
+}
+
+/// Name of an IP protocol, or its number.
+pub fn proto_name(n: u8) -> String {
+    match n {
+        1 => "icmp".into(),
+        2 => "igmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        33 => "dccp".into(),
+        41 => "ipv6".into(),
+        47 => "gre".into(),
+        50 => "esp".into(),
+        51 => "ah".into(),
+        58 => "ipv6-icmp".into(),
+        132 => "sctp".into(),
+        136 => "udplite".into(),
+        other => other.to_string(),
+    }
+}
+
+/// What `reject` answers with, in the words of `End::Rejected`.
+pub(crate) fn reject_word(reject_type: u32, code: u8, v6: bool) -> String {
+    match (reject_type, v6) {
+        (1, _) => "tcp reset".into(),
+        (2, false) => format!(
+            "icmp {}",
+            ["net-unreachable", "port-unreachable", "host-unreachable", "admin-prohibited"]
+                .get(usize::from(code))
+                .copied()
+                .unwrap_or("unreachable")
+        ),
+        (2, true) => format!(
+            "icmpv6 {}",
+            ["no-route", "port-unreachable", "addr-unreachable", "admin-prohibited"]
+                .get(usize::from(code))
+                .copied()
+                .unwrap_or("unreachable")
+        ),
+        (_, false) => format!("icmp {}", icmp_unreach(code)),
+        (_, true) => format!("icmpv6 {}", icmp6_unreach(code)),
+    }
+}
+
+/// ICMP destination-unreachable codes.
+pub(crate) fn icmp_unreach(code: u8) -> String {
+    match code {
+        0 => "net-unreachable".into(),
+        1 => "host-unreachable".into(),
+        2 => "prot-unreachable".into(),
+        3 => "port-unreachable".into(),
+        9 => "net-prohibited".into(),
+        10 => "host-prohibited".into(),
+        13 => "admin-prohibited".into(),
+        n => n.to_string(),
+    }
+}
+
+/// ICMPv6 destination-unreachable codes.
+pub(crate) fn icmp6_unreach(code: u8) -> String {
+    match code {
+        0 => "no-route".into(),
+        1 => "admin-prohibited".into(),
+        3 => "addr-unreachable".into(),
+        4 => "port-unreachable".into(),
+        5 => "policy-fail".into(),
+        6 => "reject-route".into(),
+        n => n.to_string(),
+    }
+}
+
+/// A locus in few words.
+pub fn locus_text(locus: &Locus) -> String {
+    match locus {
+        Locus::NftRule { family, table, chain, handle, text } => {
+            format!("nft {family} {table} {chain} handle {handle} ({text})")
+        }
+        Locus::NftChain { family, table, chain, policy, .. } => {
+            format!("nft {family} {table} {chain} policy {policy}")
+        }
+        Locus::IptRule { command, table, chain, number, text } => {
+            format!("{command} -t {table} {chain} rule {number} ({text})")
+        }
+        Locus::IptChain { command, table, chain, policy } => {
+            format!("{command} -t {table} {chain} policy {policy}")
+        }
+        Locus::Route { table, dst, route_type, .. } => format!("{route_type} route {dst} of table {table}"),
+        Locus::MissingRoute { table, dst } => format!("no route to {dst} in table {table}"),
+        Locus::Rule { priority, text, .. } => format!("policy rule {priority} ({text})"),
+        Locus::Sysctl { name, value } => format!("{name} = {value}"),
+        Locus::Link { dev, .. } => format!("device {dev}"),
+        Locus::Neighbour { dev, address, state } => format!("neighbour {address} on {dev} ({state})"),
+        Locus::Address { dev, address, .. } => format!("address {address} on {dev}"),
+        Locus::Socket { local, .. } => format!("socket {local}"),
+        Locus::MissingListener { proto, address, port } => {
+            format!("no {} listener on {}", proto.name(), std::net::SocketAddr::new(*address, *port))
+        }
+        Locus::BridgePort { bridge, port, state } => format!("port {port} of {bridge} ({state})"),
+        other => other.kind(),
+    }
+}
+
+/// An end in few words.
+pub fn end_text(end: &End) -> String {
+    match end {
+        End::Delivered { locus } => format!("delivered to {}", locus_text(locus)),
+        End::Sent { dev, next_hop } => match next_hop {
+            Some(n) => format!("sent through {dev} toward {n}"),
+            None => format!("sent through {dev}"),
+        },
+        End::Dropped { locus } => format!("dropped by {}", locus_text(locus)),
+        End::Rejected { locus, with } => format!("rejected with {with} by {}", locus_text(locus)),
+        End::NoSocket { locus } => locus_text(locus),
+        End::Unroutable { locus, error } => format!("{error}: {}", locus_text(locus)),
+        End::Unresolved { locus } => format!("unresolved {}", locus_text(locus)),
+        End::Stolen { to, .. } => format!("handed to {to}"),
+        End::Insufficient { what, .. } => format!("not known: {what}"),
+    }
+}
