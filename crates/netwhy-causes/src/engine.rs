@@ -203,6 +203,7 @@ pub fn no_path(flow: &Flow) -> Path {
         steps: Vec::new(),
         end: netwhy_walk::End::Insufficient { what: "the path was not predicted".into(), locus: None },
         assumptions: Vec::new(),
+        ct: None,
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn path(packet: Packet, stages: &[Stage], end: End) -> Path {
             passed: Vec::new(),
         })
         .collect();
-    Path { finally: packet.clone(), packet, steps, end, assumptions: Vec::new() }
+    Path { finally: packet.clone(), packet, steps, end, assumptions: Vec::new(), ct: None }
 }
 
 /// An nft rule of `inet filter`.

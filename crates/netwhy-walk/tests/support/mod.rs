@@ -37,8 +37,11 @@ pub struct Host {
     pub sockets: Vec<Socket>,
     pub sysctls: Sysctls,
     pub entries: CtEntries,
-    pub extra: Vec<Box<dyn Fn(&mut Facts)>>,
+    pub extra: Vec<Extra>,
 }
+
+/// Changes the facts after they were built.
+pub type Extra = Box<dyn Fn(&mut Facts)>;
 
 pub fn link(index: u32, name: &str) -> Link {
     Link {
