@@ -1,0 +1,28 @@
+//! The figures of docs/benchmarks.md.
+
+use std::error::Error;
+use std::process::Command;
+
+/// Programs that print one figure each: package and example.
+const BENCHES: &[(&str, &str, &str)] = &[];
+
+/// Runs all, or the one named.
+pub(crate) fn run(only: Option<&str>) -> Result<(), Box<dyn Error>> {
+    if let Some(only) = only
+        && !BENCHES.iter().any(|(name, _, _)| *name == only)
+    {
+        let names: Vec<&str> = BENCHES.iter().map(|(name, _, _)| *name).collect();
+        return Err(format!("{only:?} is none of {}", names.join(", ")).into());
+    }
+    for (name, package, example) in BENCHES.iter().filter(|(name, _, _)| only.is_none_or(|o| o == *name)) {
+        println!("## {name}");
+        let done = Command::new("cargo")
+            .args(["run", "--release", "--quiet", "--package", package, "--example", example])
+            .current_dir(crate::root())
+            .status()?;
+        if !done.success() {
+            return Err(format!("{name} failed").into());
+        }
+    }
+    Ok(())
+}
