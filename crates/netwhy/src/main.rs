@@ -1,4 +1,35 @@
 //! netwhy: names why the network of this Linux host misbehaves, with proof.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod commands;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // A reader that goes away (`netwhy ... | head`) is no error worth a message.
+    let _ = netwhy_sys::signal::default_sigpipe();
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if let Some(code) = netwhy_lab::hidden_main(&args) {
+        return ExitCode::from(u8::try_from(code).unwrap_or(5));
+    }
+    let cli = match cli::Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // clap's own codes: 0 for --help and --version, 2 for bad usage.
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match commands::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let text = format!("{error:#}");
+            eprintln!("netwhy: {}", netwhy_render::escape::escape_terminal(&text));
+            ExitCode::from(if error.is::<cli::Usage>() { 2 } else { 5 })
+        }
+    }
+}

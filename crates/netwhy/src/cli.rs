@@ -1,0 +1,211 @@
+//! The command line: what can be typed, and nothing about what it does.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Names why the network of this Linux host misbehaves, with proof.
+#[derive(Debug, Parser)]
+#[command(name = "netwhy", version, about, arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "Exit codes of the questions: 0 healthy, 1 problem found, 2 usage, 3 undetermined,\n\
+4 a needed fact was denied, 5 internal error.\n\n\
+Try it safely: netwhy lab try nft-drop-output")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options every verb understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print one JSON document
+    #[arg(short, long, global = true)]
+    pub(crate) json: bool,
+    /// Print JSON, one line per document
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub(crate) jsonl: bool,
+    /// Show more: -v all evidence, -vv every stage of the path
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Ask inside this network namespace: a name, a process id or a path
+    #[arg(long, global = true, value_name = "NAME|PID|PATH")]
+    pub(crate) netns: Option<String>,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Why can it not be reached? Names the cause, with proof, fix and undo
+    Connect(ConnectArgs),
+    /// The predicted path of a packet through this host, both directions
+    Walk(WalkArgs),
+    /// What a cause, counter, drop reason, errno or tcp_info field means (offline)
+    Explain(ExplainArgs),
+    /// What can be observed, as JSON
+    Facts(FactsArgs),
+    /// What needs which privilege or kernel feature, and what is available now
+    Capabilities,
+    /// The JSON Schema of the answer
+    Schema,
+    /// Faults on purpose in private network namespaces: list, try, shell, score
+    Lab(LabArgs),
+    /// Completions for a shell, on standard output
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `netwhy connect`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConnectArgs {
+    /// HOST:PORT, a URL, HOST, tcp:// udp:// tls:// icmp://HOST:PORT, [v6]:PORT; with --inbound also :PORT
+    pub(crate) target: String,
+    /// The target is a service of this host: why can clients not reach it?
+    #[arg(long, conflicts_with = "transit")]
+    pub(crate) inbound: bool,
+    /// This host routes or switches between the two: why does the flow not pass?
+    #[arg(long, requires = "from")]
+    pub(crate) transit: bool,
+    /// The client's address, for --inbound and --transit
+    #[arg(long, value_name = "IP")]
+    pub(crate) from: Option<IpAddr>,
+    /// Only IPv4
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// Only IPv6
+    #[arg(short = '6')]
+    pub(crate) ipv6: bool,
+    /// Socket mark (SO_MARK) of the victim
+    #[arg(long, value_name = "N", value_parser = parse_number, default_value = "0")]
+    pub(crate) mark: u32,
+    /// Device the victim's socket is bound to; for --inbound and --transit the device of arrival
+    #[arg(long, value_name = "IF")]
+    pub(crate) dev: Option<String>,
+    /// Wall-clock budget in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
+    pub(crate) timeout: f64,
+    /// Only observe and predict: send nothing
+    #[arg(long)]
+    pub(crate) passive: bool,
+    /// Also write every fact of this answer to a file, for replay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+/// `netwhy walk`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WalkArgs {
+    /// tcp, udp or icmp
+    pub(crate) proto: String,
+    /// Source ADDRESS[:PORT]
+    pub(crate) src: String,
+    /// Destination ADDRESS[:PORT]
+    pub(crate) dst: String,
+    /// Device of arrival; without it the packet is made here
+    #[arg(long, value_name = "DEV")]
+    pub(crate) r#in: Option<String>,
+}
+
+/// `netwhy explain`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExplainArgs {
+    /// The word
+    pub(crate) word: String,
+}
+
+/// `netwhy facts`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FactsArgs {
+    /// A family; without it all that are cheap to read
+    pub(crate) family: Option<String>,
+    /// List the families
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+/// `netwhy lab`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LabArgs {
+    #[command(subcommand)]
+    pub(crate) verb: LabVerb,
+}
+
+/// What the lab does.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum LabVerb {
+    /// The cases
+    List,
+    /// Break, ask, answer, fix, verify: one case from end to end
+    Try {
+        /// The case
+        case: String,
+    },
+    /// A shell inside a broken case
+    Shell {
+        /// The case
+        case: String,
+    },
+    /// Every case, scored
+    Score {
+        /// Only cases whose name contains this
+        #[arg(long, value_name = "PATTERN")]
+        only: Option<String>,
+    },
+}
+
+/// A mistake on the command line that clap could not see.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn parse_number(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("{text:?} is not a number from 0 to 4294967295"))
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.5..=600.0).contains(&s) => Ok(s),
+        _ => Err(format!("{text:?} is not a number of seconds from 0.5 to 600")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

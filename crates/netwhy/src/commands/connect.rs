@@ -1,0 +1,72 @@
+//! `netwhy connect TARGET`: why can it not be reached?
+
+use anyhow::Context;
+use netwhy_causes::target;
+use netwhy_facts::Family;
+use netwhy_facts::question::{Question, Role, Scenario};
+use netwhy_sys::netns::NetnsRef;
+
+use crate::cli::{ConnectArgs, Global, Usage};
+use crate::session::{Options, Session};
+
+/// Frames the question, answers it, prints the answer.
+pub(crate) fn run(args: &ConnectArgs, global: &Global) -> anyhow::Result<u8> {
+    let question = frame(args)?;
+    let options = Options {
+        netns_name: global.netns.clone(),
+        mark: args.mark,
+        dev: args.dev.clone(),
+        passive: args.passive,
+    };
+    let answer = match &global.netns {
+        None => Session::open(question, options)?.answer(),
+        Some(word) => {
+            let netns = NetnsRef::parse(word);
+            netwhy_sys::netns::in_netns(&netns, || Session::open(question, options)?.answer())
+                .with_context(|| format!("entering network namespace {word:?}"))?
+        }
+    }?;
+    if let Some(file) = &args.record {
+        let text = serde_json::to_string_pretty(&answer.facts.to_json())?;
+        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    super::print_report(&answer.report, global)?;
+    Ok(answer.report.exit_code())
+}
+
+fn frame(args: &ConnectArgs) -> anyhow::Result<Question> {
+    let role = match (args.inbound, args.transit) {
+        (true, _) => Role::Inbound,
+        (_, true) => Role::Transit,
+        _ => Role::Client,
+    };
+    if role == Role::Client && args.from.is_some() {
+        return Err(Usage("--from belongs to --inbound or --transit".into()).into());
+    }
+    let target = target::parse(&args.target, role).map_err(|e| Usage(e.to_string()))?;
+    if let (Some(from), Some(literal)) = (args.from, target.literal)
+        && from.is_ipv4() != literal.is_ipv4()
+    {
+        return Err(Usage(format!("--from {from} and target {literal} are of different families")).into());
+    }
+    let family = match (args.ipv4, args.ipv6) {
+        (true, _) => Some(Family::Inet),
+        (_, true) => Some(Family::Inet6),
+        _ => args.from.as_ref().map(Family::of),
+    };
+    if let (Some(family), Some(literal)) = (family, target.literal)
+        && Family::of(&literal) != family
+    {
+        return Err(Usage(format!("target {literal} is not an IPv{} address", family.digit())).into());
+    }
+    Ok(Question {
+        scenario: Scenario::Connect,
+        target_text: args.target.clone(),
+        target,
+        role,
+        from: args.from,
+        family,
+        flows: Vec::new(),
+        budget_ms: (args.timeout * 1000.0) as u64,
+    })
+}

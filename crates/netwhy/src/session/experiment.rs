@@ -1,0 +1,94 @@
+//! Experiments: what the surviving explanations would be told apart by. Only toward the target, inside the budget.
+
+use std::time::{Duration, Instant};
+
+use netwhy_ask::Wait;
+use netwhy_causes::case::{Case, Fate, Seen};
+use netwhy_causes::engine::{FlowPaths, Judgement};
+use netwhy_causes::report::{Confidence, Overall};
+use netwhy_facts::Reading;
+use netwhy_facts::path::{PathMtus, Paths};
+use netwhy_facts::question::{App, Role};
+use netwhy_facts::tls::{TlsHandshakes, TlsOutcome};
+
+use super::Session;
+
+/// Flows whose path is probed.
+const MAX_PATHS: usize = 2;
+/// How long hops are waited for.
+const HOPS: Duration = Duration::from_millis(900);
+
+impl Session {
+    /// Whether sending more could change the answer.
+    pub(super) fn wants_experiments(&self, judgement: &Judgement) -> bool {
+        let settled = judgement.causes.iter().any(|c| c.confidence == Confidence::Proven && !c.outside);
+        self.question.role == Role::Client
+            && !self.options.passive
+            && !self.question.flows.is_empty()
+            && !settled
+            && (judgement.verdict != Overall::Healthy || self.stalled())
+    }
+
+    /// A connection stands and then nothing comes: large packets may be lost.
+    fn stalled(&self) -> bool {
+        let silent = self
+            .facts
+            .value::<TlsHandshakes>()
+            .is_some_and(|t| t.0.iter().any(|h| matches!(h.outcome, TlsOutcome::Timeout)));
+        silent && !matches!(self.question.target.app, App::None | App::Dns)
+    }
+
+    /// Probes the path of flows that got no answer; searches the path MTU where a connection stalled.
+    pub(super) fn experiment(&mut self, paths: &[FlowPaths]) {
+        let failing: Vec<_> = paths
+            .iter()
+            .filter(|p| {
+                let seen = Seen::of(&self.facts, &p.flow, &p.forward, self.question.role, self.question.from);
+                let case = Case {
+                    facts: &self.facts,
+                    question: &self.question,
+                    flow: &p.flow,
+                    forward: &p.forward,
+                    reply: &p.reply,
+                    beyond: &p.beyond,
+                    seen,
+                };
+                // A refusal by the target itself needs no path; silence and errors from the way do.
+                case.fate() == Fate::Fails
+                    && !case.target_is_local()
+                    && (case.timed_out() || !case.icmp_remote().is_empty())
+            })
+            .map(|p| p.flow.clone())
+            .take(MAX_PATHS)
+            .collect();
+        let interrupted = self.interrupted;
+        let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
+        let mut found = Vec::new();
+        for flow in &failing {
+            let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
+            let _ = (&wait, flow);
+            match Reading::<netwhy_facts::path::Path>::NotAsked /*PENDING netwhy_ask::path::trace(flow, &self.budget, &wait)*/ {
+                Reading::Known { value, .. } => found.push(value),
+                absent => {
+                    self.facts.put(absent.map(|_| Paths::default()));
+                    return;
+                }
+            }
+        }
+        if !found.is_empty() {
+            self.facts.put(Reading::known(
+                Paths(found),
+                "TTL-limited probes",
+                netwhy_sys::clock::monotonic(),
+            ));
+        }
+        if self.stalled()
+            && let Some(flow) = self.question.flows.first()
+        {
+            let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
+            let _ = (flow, wait);
+            let mtu = Reading::<netwhy_facts::path::PathMtu>::NotAsked; //PENDING netwhy_ask::pmtu::search(flow, &self.budget, &wait);
+            self.facts.put(mtu.map(|m| PathMtus(vec![m])));
+        }
+    }
+}

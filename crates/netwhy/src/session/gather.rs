@@ -1,0 +1,208 @@
+//! What is collected before anything is sent: cheap families first, everything bounded and about this question.
+
+use std::net::IpAddr;
+
+use netwhy_facts::Reading;
+use netwhy_facts::address::Addresses;
+use netwhy_facts::flow::{Family, Flow};
+use netwhy_facts::link::Links;
+use netwhy_facts::names::NameAnswers;
+use netwhy_facts::question::Role;
+use netwhy_facts::resolver::Resolver;
+use netwhy_facts::route::{FibAnswers, FibKey, FibResult};
+use netwhy_facts::socket::Sockets;
+
+use super::Session;
+
+/// Addresses of one target that are judged; a name with more is asked at these.
+const MAX_FLOWS: usize = 8;
+
+impl Session {
+    /// Host, links, addresses, rules, routes, settings: what every question needs and no question makes large.
+    pub(super) fn gather_host(&mut self) {
+        let c = &self.collector;
+        self.facts.put(c.host(self.started_unix_s));
+        self.facts.put(c.links());
+        self.facts.put(c.addresses());
+        self.facts.put(c.rules());
+        self.facts.put(c.routes());
+        self.facts.put(c.nexthops());
+        self.facts.put(c.sysctls());
+    }
+
+    /// Fills the question's flows: the literal, the resolver's answer, or this host's own addresses for `:PORT`.
+    pub(super) fn resolve_names(&mut self) {
+        let target = self.question.target.clone();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        if let Some(literal) = target.literal {
+            addresses.push(literal);
+        } else if target.host.is_empty() {
+            addresses = self.own_service_addresses();
+        } else {
+            self.facts.put(self.collector.resolver(&target.host));
+            addresses = self.ask_names();
+        }
+        if let Some(family) = self.question.family {
+            addresses.retain(|a| Family::of(a) == family);
+        }
+        addresses.truncate(MAX_FLOWS);
+        let uid = self.facts.value::<netwhy_facts::host::Host>().map(|h| h.euid);
+        let dev = self.options.dev.clone().or(target.zone);
+        self.question.flows = addresses
+            .into_iter()
+            .map(|dst| Flow {
+                proto: target.proto,
+                src: if self.question.role == Role::Client { None } else { self.question.from },
+                sport: None,
+                dst,
+                dport: target.port,
+                mark: self.options.mark,
+                uid: if self.question.role == Role::Client { uid } else { None },
+                dev: dev.clone(),
+            })
+            .collect();
+    }
+
+    /// For `:PORT --inbound`: the address the named client would use, else every global address of this host.
+    fn own_service_addresses(&self) -> Vec<IpAddr> {
+        if let Some(from) = self.question.from
+            && let Some(answers) = self.collector.fib(&[FibKey::to(from)]).value()
+            && let Some(FibResult::Route(route)) = answers.0.first().map(|a| &a.result)
+            && let Some(own) = route.prefsrc
+        {
+            return vec![own];
+        }
+        let links = self.facts.value::<Links>();
+        let loopback = |index| links.and_then(|l| l.by_index(index)).is_some_and(|l| l.is_loopback());
+        let global = |a: &&netwhy_facts::address::Address| a.scope == 0 && !loopback(a.ifindex);
+        let own = self.facts.value::<Addresses>();
+        own.map(|a| a.0.iter().filter(global).map(|a| a.addr).collect()).unwrap_or_default()
+    }
+
+    fn ask_names(&mut self) -> Vec<IpAddr> {
+        let Some(resolver) = self.facts.value::<Resolver>().cloned() else { return Vec::new() };
+        let names = self.names(&resolver);
+        self.facts.put(names);
+        self.facts
+            .value::<NameAnswers>()
+            .map(|n| n.application.addresses.iter().map(|(a, _)| *a).collect())
+            .unwrap_or_default()
+    }
+
+    /// Everything about the flows' paths: FIB answers, neighbours, rulesets, tracking, sockets, programs.
+    pub(super) fn gather_path(&mut self) {
+        self.gather_fib();
+        let c = &self.collector;
+        self.facts.put(c.nft());
+        //PENDING self.facts.put(c.xtables());
+        //PENDING self.facts.put(c.ipsets());
+        //PENDING self.facts.put(c.conntrack());
+        //PENDING self.facts.put(c.ct_entries(&self.question.flows));
+        self.facts.put(c.neigh_tables());
+        //PENDING self.facts.put(c.xfrm());
+        //PENDING self.facts.put(c.bpf());
+        self.facts.put(c.tc(None));
+        //PENDING self.facts.put(c.fdb());
+        self.gather_sockets();
+    }
+
+    /// The kernel's own routing answers; the first one tells the source address a client would use.
+    fn gather_fib(&mut self) {
+        if self.question.role == Role::Client {
+            let index =
+                |name: &str| self.facts.value::<Links>().and_then(|l| l.by_name(name)).map(|l| l.index);
+            for flow in &mut self.question.flows {
+                let key = FibKey {
+                    oif: flow.dev.as_deref().and_then(index),
+                    mark: flow.mark,
+                    uid: flow.uid,
+                    ip_proto: Some(flow.proto_number()),
+                    dport: (flow.dport != 0).then_some(flow.dport),
+                    ..FibKey::to(flow.dst)
+                };
+                if let Some(answers) = self.collector.fib(&[key]).value()
+                    && let Some(FibResult::Route(route)) = answers.0.first().map(|a| &a.result)
+                {
+                    flow.src = route.prefsrc;
+                }
+            }
+        }
+        let mut keys = Vec::new();
+        for flow in &self.question.flows {
+            keys.extend(netwhy_walk::keys_needed(&self.facts, &self.question, flow));
+        }
+        keys.dedup();
+        let answers = self.collector.fib(&keys);
+        self.facts.put::<FibAnswers>(answers);
+    }
+
+    /// Sockets of the target's port when it is (or may be) local, and their processes.
+    fn gather_sockets(&mut self) {
+        let sockets = self.sockets();
+        self.facts.put(sockets);
+        let local =
+            self.question.role == Role::Inbound || self.question.flows.iter().any(|f| self.is_local(f));
+        if !local {
+            return;
+        }
+        let port = self.question.target.port;
+        let heard = self.facts.value::<Sockets>().is_some_and(|s| {
+            s.sockets.iter().any(|s| s.lport == port && (s.state == "LISTEN" || s.state == "UNCONN"))
+        });
+        if !heard {
+            // The port is what counts: any flow of the question names it.
+            if let Some(flow) = self.question.flows.first() {
+                self.facts.put(self.collector.foreign_sockets(flow));
+            }
+        }
+        self.gather_owners();
+    }
+
+    /// Sockets of every flow as one reading; the first absence stands for all.
+    pub(super) fn sockets(&self) -> Reading<Sockets> {
+        let mut all: Option<Reading<Sockets>> = None;
+        for flow in &self.question.flows {
+            let more = self.collector.sockets(flow, self.question.role);
+            all = Some(match (all, more) {
+                (None, first) => first,
+                (Some(Reading::Known { mut value, source, at }), Reading::Known { value: more, .. }) => {
+                    for socket in more.sockets {
+                        if !value.sockets.iter().any(|s| s.cookie == socket.cookie) {
+                            value.sockets.push(socket);
+                        }
+                    }
+                    for (state, n) in more.to_target {
+                        *value.to_target.entry(state).or_default() += n;
+                    }
+                    Reading::Known { value, source, at }
+                }
+                (Some(Reading::Known { .. }), absent) => absent,
+                (Some(absent), _) => absent,
+            });
+        }
+        all.unwrap_or(Reading::NotAsked)
+    }
+
+    pub(super) fn is_local(&self, flow: &Flow) -> bool {
+        flow.dst.is_loopback()
+            || self.facts.value::<Addresses>().is_some_and(|a| a.0.iter().any(|a| a.addr == flow.dst))
+    }
+
+    /// The processes behind the sockets of the question.
+    pub(super) fn gather_owners(&mut self) {
+        let mut pids: Vec<u32> = self
+            .facts
+            .latest::<Sockets>()
+            .value()
+            .into_iter()
+            .flat_map(|s| &s.sockets)
+            .filter_map(|s| s.owners.value())
+            .flatten()
+            .map(|o| o.pid)
+            .collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids.truncate(64);
+        self.facts.put_after(self.collector.processes(&pids));
+    }
+}

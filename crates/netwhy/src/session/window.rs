@@ -1,0 +1,99 @@
+//! The window: counters read twice around the reproduction, and a capture of the flow's headers between.
+
+use std::net::IpAddr;
+
+use netwhy_ask::capture::{self, FlowWindow};
+use netwhy_capture::{FlowFilter, Options, Tuple};
+use netwhy_causes::engine::FlowPaths;
+use netwhy_collect::neigh::NeighFilter;
+use netwhy_facts::nft::Nft;
+use netwhy_facts::question::Role;
+use netwhy_facts::xtables::Xtables;
+use netwhy_facts::{Proto, Reading};
+use netwhy_walk::End;
+
+use super::Session;
+
+/// An open window.
+pub(super) struct Window {
+    /// The capture of the flows' headers.
+    pub(super) capture: FlowWindow,
+}
+
+impl Session {
+    /// Starts the capture and takes the first sample of every counter, as late as possible.
+    pub(super) fn arm(&mut self, paths: &[FlowPaths]) -> Window {
+        let capture = FlowWindow::open(self.filter(paths), &Options::default());
+        let c = &self.collector;
+        self.facts.put(c.neighbours(NeighFilter::All));
+        self.facts.put(c.softnet());
+        self.facts.put(c.mib());
+        Window { capture }
+    }
+
+    /// Takes the second samples, counters first.
+    pub(super) fn close(&mut self, window: Window) {
+        let c = &self.collector;
+        self.facts.put_after(c.mib());
+        self.facts.put_after(c.softnet());
+        //PENDING self.facts.put_after(c.conntrack());
+        // A ruleset without a rule has no counter that could have moved.
+        if self.facts.value::<Nft>().is_some_and(|n| !n.rules.is_empty()) {
+            self.facts.put_after(c.nft());
+        }
+        if self.facts.value::<Xtables>().is_some_and(|x| !x.0.is_empty()) {
+            //PENDING self.facts.put_after(c.xtables());
+        }
+        //PENDING self.facts.put_after(c.ct_entries(&self.question.flows));
+        self.facts.put_after(c.neighbours(NeighFilter::All));
+        self.facts.put_after(c.neigh_tables());
+        self.facts.put_after(c.links());
+        self.facts.put_after(c.tc(None));
+        let sockets = self.sockets();
+        self.facts.put_after(sockets);
+        //PENDING self.facts.put(c.kernel_log());
+        self.gather_owners();
+        self.facts.put(window.capture.close());
+        // Events come with the probe engine; until then their absence is said, not hidden.
+        self.facts.put(Reading::<netwhy_facts::event::KernelEvents>::unsupported(
+            "this build has no probe engine yet",
+        ));
+    }
+
+    /// The question's flows before and after translation, and the next hops of both directions.
+    fn filter(&self, paths: &[FlowPaths]) -> FlowFilter {
+        let client = self.question.role == Role::Client;
+        let mut flows = Vec::new();
+        let mut translated = Vec::new();
+        let mut next_hops = Vec::new();
+        for p in paths {
+            let mut flow = p.flow.clone();
+            flow.sport = None;
+            // A client's source may be translated on its way out; the destination is enough to know its packets by.
+            flow.src = if client { None } else { self.question.from };
+            let finally = &p.forward.finally;
+            let dport = if flow.proto == Proto::Icmp { 0 } else { finally.dport };
+            let tuple =
+                |src| Tuple { protocol: flow.proto_number(), src, sport: None, dst: finally.dst, dport };
+            translated.push(tuple(flow.src));
+            if self.question.role == Role::Transit {
+                translated.push(tuple(Some(finally.src)));
+            }
+            flows.push(flow);
+            next_hops.extend([&p.forward, &p.reply].into_iter().filter_map(|path| next_hop(&path.end)));
+        }
+        translated.sort_by_key(|t| (t.dst, t.dport, t.src));
+        translated.dedup();
+        next_hops.sort_unstable();
+        next_hops.dedup();
+        capture::filter_for(&flows, &translated, &next_hops)
+    }
+}
+
+fn next_hop(end: &End) -> Option<IpAddr> {
+    match end {
+        End::Sent { next_hop, .. } => *next_hop,
+        End::Unresolved { locus: netwhy_facts::Locus::Neighbour { address, .. } } => Some(*address),
+        _ => None,
+    }
+}
