@@ -26,6 +26,7 @@ pub fn hidden_main(arguments: &[OsString]) -> Option<i32> {
         "hold" => hold(words.first().copied().unwrap_or("node")),
         "init" => init(),
         "enter" => enter(&words),
+        "signal" => signal(&words),
         "serve" => crate::serve::main(&words).map(|()| 0),
         "try" => crate::probe::main(&words),
         other => Err(LabError::Usage(format!("no such role: {other}"))),
@@ -65,13 +66,33 @@ fn init() -> Result<i32> {
 }
 
 /// Starts a program as a process of the node this one has entered, and ends as it ends.
+///
+/// With `--tell` its process id, as the lab sees it, is printed first.
 fn enter(words: &[&str]) -> Result<i32> {
+    let (tell, words) = match words {
+        ["--tell", rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
     let [program, arguments @ ..] = words else {
         return Err(LabError::Usage("enter what?".to_owned()));
     };
     let mut command = Command::new(program);
     command.args(arguments);
     let mut child = Isolation::new().death_signal(Signal::KILL).spawn(command)?;
+    if tell {
+        let mut out = std::io::stdout();
+        let told = writeln!(out, "pid {}", child.id()).and_then(|()| out.flush());
+        told.map_err(LabError::io("tell the process id"))?;
+    }
     let status = child.wait().map_err(LabError::io(format!("wait for {program}")))?;
     Ok(status.code().unwrap_or(125))
+}
+
+/// Sends a signal to a process, by their numbers, from inside the node.
+fn signal(words: &[&str]) -> Result<i32> {
+    let number = |word: &str| word.parse().map_err(|_| LabError::Usage(format!("{word} is not a number")));
+    let [signal, pid] = words else { return Err(LabError::Usage("signal what to whom?".to_owned())) };
+    let pid: u32 = pid.parse().map_err(|_| LabError::Usage(format!("{pid} is not a process id")))?;
+    netwhy_sys::process::kill(pid, Signal::new(number(signal)?))?;
+    Ok(0)
 }

@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use netwhy_sys::process::PidFd;
+use netwhy_sys::signal::Signal;
 
 use crate::error::{LabError, Result};
 use crate::node::{HIDDEN, Node, note_home};
@@ -20,16 +24,24 @@ pub struct Service {
     pub node: String,
     /// Its process id as the node sees it.
     pub pid: u32,
+    process: PidFd,
     child: Child,
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // The process between it and us; its end is the service's end.
+        // Its sockets are gone when it is: what follows may want the same port.
+        if self.process.kill(Signal::KILL).is_ok() {
+            let _ = self.process.wait_end(Some(Instant::now() + PATIENCE));
+        }
+        // The process between it and us ends by itself, and else with this.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
+
+/// A process just started, its output, and what it had said already.
+type Started = (Service, BufReader<ChildStdout>, String);
 
 /// Nodes, services and the directory with the nodes' own files. All of it is gone when this is dropped.
 #[derive(Debug)]
@@ -61,7 +73,11 @@ impl Lab {
     pub fn add_node(&mut self, name: &str) -> Result<()> {
         let node = Node::start(name, &self.directory.join(name), &self.exe)?;
         self.nodes.push(node);
-        self.node(name)?.link_up("lo")
+        let node = self.node(name)?;
+        // Without waiting a second or two for duplicates of the link-local address, without which a router
+        // cannot ask for its neighbours.
+        node.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
+        node.link_up("lo")
     }
 
     /// A node by name.
@@ -95,24 +111,51 @@ impl Lab {
         second.wait_carrier(second_end)
     }
 
+    /// Waits until every IPv6 address is in use.
+    pub(crate) fn settle(&self) -> Result<()> {
+        match self.nodes.iter().find(|node| !node.settle(Duration::from_secs(3))) {
+            None => Ok(()),
+            Some(node) => Err(LabError::Unexpected(format!("{}: an IPv6 address is not in use", node.name))),
+        }
+    }
+
     /// Starts a service in a node and waits until it can be reached. Returns its process id there.
     pub fn serve(&mut self, node: &str, name: &str, kind: &str, arguments: &[&str]) -> Result<u32> {
         let words: Vec<&str> =
             [HIDDEN, "serve", kind, "--name", name].iter().chain(arguments).copied().collect();
-        let mut child = self.node(node)?.spawn(&words, |command| {
-            command.stdin(Stdio::null()).stdout(Stdio::piped());
-        })?;
-        let mut said = String::new();
-        if let Some(output) = child.stdout.take() {
-            let mut reader = BufReader::new(output);
+        let (mut service, mut reader, mut said) = self.start(node, name, &words)?;
+        if said.is_empty() {
             reader.read_line(&mut said).map_err(LabError::io(format!("read from {name}")))?;
         }
         let pid = said.strip_prefix("ready ").and_then(|rest| rest.trim().parse().ok());
-        let mut service = Service { name: name.to_owned(), node: node.to_owned(), pid: 0, child };
         service.pid = pid.ok_or_else(|| LabError::Unexpected(format!("service {name} did not start")))?;
         let pid = service.pid;
         self.services.push(service);
         Ok(pid)
+    }
+
+    /// Starts a process of this program in a node. What it said before its process id came is returned too.
+    fn start(&mut self, node: &str, name: &str, words: &[&str]) -> Result<Started> {
+        let mut child = self.node(node)?.spawn_telling(words, |command| {
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+        })?;
+        let unexpected = || LabError::Unexpected(format!("{name} did not start in {node}"));
+        let mut reader = BufReader::new(child.stdout.take().ok_or_else(unexpected)?);
+        let mut early = String::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).map_err(LabError::io(format!("read from {name}")))?;
+            if let Some(number) = line.strip_prefix("pid ") {
+                let process = PidFd::open(number.trim().parse().map_err(|_| unexpected())?)?;
+                let (name, node) = (name.to_owned(), node.to_owned());
+                return Ok((Service { name, node, pid: 0, process, child }, reader, early));
+            }
+            // The service may be quicker than the process that tells its id.
+            if line.is_empty() || !early.is_empty() {
+                return Err(unexpected());
+            }
+            early = line;
+        }
     }
 
     /// The process id of a service, as its node sees it.
@@ -131,13 +174,19 @@ impl Lab {
         Ok(())
     }
 
+    /// Sends a service's process a signal.
+    pub fn signal(&mut self, service: &str, signal: Signal) -> Result<()> {
+        let found = self.services.iter().find(|one| one.name == service);
+        let found = found.ok_or_else(|| LabError::Usage(format!("no service {service}")))?;
+        let (node, pid) = (found.node.clone(), found.pid);
+        self.node(&node)?.signal(pid, signal)
+    }
+
     /// A client that tries again and again, as traffic for a question asked elsewhere than at the client.
     pub fn keep_trying(&mut self, node: &str, target: &str) -> Result<()> {
-        let child = self.node(node)?.spawn(&[HIDDEN, "try", target, "every", "200"], |command| {
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        })?;
-        let (name, node) = ("client that keeps trying".to_owned(), node.to_owned());
-        self.services.push(Service { name, node, pid: 0, child });
+        let name = "client that keeps trying";
+        let (service, ..) = self.start(node, name, &[HIDDEN, "try", target, "every", "200"])?;
+        self.services.push(service);
         Ok(())
     }
 
@@ -148,7 +197,7 @@ impl Lab {
             return self.node(node)?.inside(|| Ok(probe::attempt(&parsed, PATIENCE)));
         }
         // A name is looked up with the node's own files, which only a process in the node sees.
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let output = self.node(node)?.output(&[HIDDEN, "try", target])?;
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let failure = match said.as_str() {

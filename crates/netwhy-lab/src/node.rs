@@ -160,6 +160,13 @@ impl Node {
         self.spawn_any(&all, set_up)
     }
 
+    /// As [`Self::spawn`]; the first line printed is `pid` and the process id as the lab sees it.
+    pub(crate) fn spawn_telling(&self, words: &[&str], set_up: impl FnOnce(&mut Command)) -> Result<Child> {
+        let exe = self.exe.to_string_lossy().into_owned();
+        let all: Vec<&str> = ["--tell", &exe].into_iter().chain(words.iter().copied()).collect();
+        self.spawn_any(&all, set_up)
+    }
+
     /// As [`Self::spawn`], for any program.
     pub fn spawn_any(&self, words: &[&str], set_up: impl FnOnce(&mut Command)) -> Result<Child> {
         let kinds = [Kind::Net, Kind::Uts, Kind::Pid, Kind::Mount];
@@ -176,6 +183,16 @@ impl Node {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         })?;
         child.wait_with_output().map_err(LabError::io(format!("run {} in {}", words.join(" "), self.name)))
+    }
+
+    /// Sends a process of the node a signal; `pid` is its number inside.
+    pub fn signal(&self, pid: u32, signal: Signal) -> Result<()> {
+        let (number, pid) = (signal.number().to_string(), pid.to_string());
+        let output = self.output(&[HIDDEN, "signal", &number, &pid])?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(LabError::Unexpected(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 
     /// Writes one of the node's own files (`resolv.conf`, `hosts`, `nsswitch.conf`).

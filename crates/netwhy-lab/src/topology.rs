@@ -39,7 +39,7 @@ impl Topology {
             Topology::Bridge => bridge(lab)?,
         }
         lab.serve("server", "web", "echo", &WEB)?;
-        Ok(())
+        lab.settle()
     }
 
     /// The name people read.

@@ -1,5 +1,7 @@
 //! Addresses on devices (rtnetlink `RTM_NEWADDR`, uapi `linux/if_addr.h`).
 
+use std::time::{Duration, Instant};
+
 use netwhy_wire::netlink::Builder;
 
 use super::{CREATE, family_of, interface_address};
@@ -32,7 +34,46 @@ impl Node {
 
     /// Adds an address (`203.0.113.1/24`); IPv6 without duplicate detection, so that it works at once.
     pub fn addr_add(&mut self, device: &str, address: &str) -> Result<()> {
-        self.addr_add_flags(device, address, NODAD)
+        self.addr_add_flags(device, address, NODAD)?;
+        if address.contains(':') {
+            // On a device that is down it does not come into use, and need not.
+            self.settle(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
+    /// Waits until no IPv6 address is tentative and every one has joined its solicited-node group: the
+    /// kernel does both in the background, and until then nobody answers for the address. `false`: not in
+    /// time.
+    pub(crate) fn settle(&self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        while !self.settled() {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    fn settled(&self) -> bool {
+        const TENTATIVE: u32 = 0x40;
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/net/{file}", self.pid));
+        // address, index, prefix length, scope, flags, device; then index, device, group, ...
+        let (Ok(addresses), Ok(groups)) = (read("if_inet6"), read("igmp6")) else { return true };
+        addresses.lines().all(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [address, _, _, _, flags, device] = words[..] else { return true };
+            let flags = u32::from_str_radix(flags, 16).unwrap_or(0);
+            let group = format!("ff0200000000000000000001ff{}", address.get(26..).unwrap_or_default());
+            let joined = || {
+                groups.lines().any(|line| {
+                    let mut words = line.split_whitespace().skip(1);
+                    words.next() == Some(device) && words.next() == Some(&group)
+                })
+            };
+            device == "lo" || (flags & TENTATIVE == 0 && joined())
+        })
     }
 
     /// Adds an address with `IFA_F_` flags.
