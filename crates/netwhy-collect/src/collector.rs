@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +59,11 @@ impl Collector {
     #[must_use]
     pub const fn netns_id(&self) -> NetnsId {
         self.netns.id()
+    }
+
+    /// The namespace as a descriptor.
+    pub(crate) fn netns_fd(&self) -> BorrowedFd<'_> {
+        self.netns.as_fd()
     }
 
     /// Runs `work` with the calling thread in the namespace: here if it is already there, otherwise on a

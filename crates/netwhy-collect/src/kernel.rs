@@ -20,6 +20,7 @@ pub(crate) struct Part {
 pub(crate) const NF_TABLES: Part = Part { module: "nf_tables", symbol: "nft_do_chain" };
 pub(crate) const IP_SET: Part = Part { module: "ip_set", symbol: "ip_set_test" };
 pub(crate) const CTNETLINK: Part = Part { module: "nf_conntrack_netlink", symbol: "ctnetlink_get_conntrack" };
+pub(crate) const NETFILTER_HOOK: Part = Part { module: "nfnetlink_hook", symbol: "nfnl_hook_dump_one" };
 pub(crate) const TCP_DIAG: Part = Part { module: "tcp_diag", symbol: "tcp_diag_dump" };
 pub(crate) const UDP_DIAG: Part = Part { module: "udp_diag", symbol: "udp_diag_dump" };
 pub(crate) const RAW_DIAG: Part = Part { module: "raw_diag", symbol: "raw_diag_dump" };

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "the families that use the rest land next")]
 
 pub mod address;
+pub mod bpf;
 mod collector;
 mod decode;
 mod error;

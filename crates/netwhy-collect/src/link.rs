@@ -38,7 +38,7 @@ impl Collector {
         })
     }
 
-    fn link_dump(&self) -> Result<Vec<Link>, CollectError> {
+    pub(crate) fn link_dump(&self) -> Result<Vec<Link>, CollectError> {
         let wrong = CollectError::attribute("RTM_GETLINK");
         self.dump(Protocol::Route, RTM_GETLINK, &[0; HEADER], |links: &mut Vec<Link>, kind, payload| {
             if kind == RTM_NEWLINK {

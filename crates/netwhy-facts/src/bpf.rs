@@ -17,8 +17,10 @@ impl Fact for BpfPrograms {
 /// One attachment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BpfAttached {
-    /// Hook: xdp-native, xdp-generic, xdp-offload, tc-ingress, tc-egress, tcx-ingress, tcx-egress, cgroup-ingress, cgroup-egress, cgroup-connect4,
-    /// cgroup-connect6, cgroup-sendmsg4 …, cgroup-bind4 …, sock-ops, netfilter, sk-lookup, flow-dissector, netkit-primary, netkit-peer, lwt.
+    /// Hook: xdp-native, xdp-generic, xdp-offload, tc-ingress, tc-egress, tcx-ingress, tcx-egress, netkit-primary, netkit-peer,
+    /// cgroup-ingress, cgroup-egress, cgroup-sock-create, cgroup-sock-release, cgroup-bind4/6, cgroup-post-bind4/6, cgroup-connect4/6,
+    /// cgroup-sendmsg4/6, cgroup-recvmsg4/6, cgroup-getpeername4/6, cgroup-getsockname4/6, cgroup-getsockopt, cgroup-setsockopt,
+    /// sock-ops, netfilter, sk-lookup, flow-dissector; lsm for the whole machine (which of the security hooks is not told).
     pub hook: String,
     /// Device, for device hooks.
     pub ifindex: Option<u32>,

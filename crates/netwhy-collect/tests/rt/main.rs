@@ -1,6 +1,7 @@
 //! Readings of the routing side (links to BPF programs) in namespaces made for it, held against the classical
 //! tools.
 
+mod bpf;
 mod links;
 mod programs;
 mod routes;
