@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use netwhy_facts::attempt::{Attempt, IcmpError, Outcome, Phase};
 use netwhy_facts::flow::Proto;
+use netwhy_facts::question::App;
 use netwhy_sys::errno::Errno;
 use netwhy_sys::socket::{Origin, Socket};
 use netwhy_sys::{SysError, clock};
@@ -56,6 +57,16 @@ impl Try {
     }
 }
 
+/// What an application's first datagram holds, for protocols that are asked with something: a DNS server for the
+/// root's name servers. Empty for the others.
+#[must_use]
+pub fn payload(app: App) -> Vec<u8> {
+    match app {
+        App::Dns => crate::names::query(".", crate::names::Kind::Ns, false).unwrap_or_default(),
+        App::None | App::Tls | App::Http | App::Https => Vec::new(),
+    }
+}
+
 /// What came of one.
 #[derive(Debug)]
 pub struct Tried {
@@ -86,18 +97,18 @@ pub fn run(tries: &[Try], victim: &Victim, budget: &Budget, wait: &Wait<'_>) -> 
 }
 
 /// An attempt under way.
-struct Course<'a> {
-    what: &'a Try,
-    began: Instant,
+pub(crate) struct Course<'a> {
+    pub(crate) what: &'a Try,
+    pub(crate) began: Instant,
     started: u64,
     icmp: Vec<IcmpError>,
     cookie: Option<u64>,
-    local: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
     tcp: Option<Box<netwhy_facts::socket::TcpInfo>>,
 }
 
 impl<'a> Course<'a> {
-    fn new(what: &'a Try) -> Self {
+    pub(crate) fn new(what: &'a Try) -> Self {
         Course {
             what,
             began: Instant::now(),
@@ -109,12 +120,12 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn micros(&self) -> u64 {
+    pub(crate) fn micros(&self) -> u64 {
         micros(self.began.elapsed())
     }
 
     /// Moves the socket's error queue here. The first errno found, if any.
-    fn drain(&mut self, socket: &Socket) -> Option<Errno> {
+    pub(crate) fn drain(&mut self, socket: &Socket) -> Option<Errno> {
         let mut first = None;
         // The queue is bounded by the socket's buffer; so is this.
         for _ in 0..64 {
@@ -138,12 +149,12 @@ impl<'a> Course<'a> {
     }
 
     /// Notes the socket's own end and number.
-    fn identify(&mut self, socket: &Socket) {
+    pub(crate) fn identify(&mut self, socket: &Socket) {
         self.cookie = socket.cookie().ok();
         self.local = socket.local().ok().filter(|local| !local.ip().is_unspecified());
     }
 
-    fn end(self, elapsed_us: u64, phase: Phase, outcome: Outcome) -> Attempt {
+    pub(crate) fn end(self, elapsed_us: u64, phase: Phase, outcome: Outcome) -> Attempt {
         Attempt {
             proto: self.what.proto,
             dst: self.what.dst.ip(),
@@ -161,7 +172,7 @@ impl<'a> Course<'a> {
     }
 
     /// Ends with a failed call.
-    fn fail(self, phase: Phase, error: &SysError) -> Tried {
+    pub(crate) fn fail(self, phase: Phase, error: &SysError) -> Tried {
         let elapsed = self.micros();
         Tried { attempt: self.end(elapsed, phase, failure(error)), stream: None }
     }

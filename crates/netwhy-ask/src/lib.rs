@@ -6,13 +6,17 @@
 //!
 //! | module | asks | fills |
 //! |---|---|---|
+//! | [`names`] | every configured name server | `names::NameAnswers` |
 //! | [`connect`] | TCP and UDP as the victim would, several addresses at once | `attempt::Attempts` |
+//! | [`echo`] | ICMP echo | `attempt::Attempts` |
 //! | [`capture`] | nobody: listens to the question's own packets meanwhile | `capture::FlowCapture` |
 #![forbid(unsafe_code)]
 
 pub mod capture;
 pub mod connect;
+pub mod echo;
 mod limits;
+pub mod names;
 #[cfg(test)]
 mod testing;
 

@@ -155,3 +155,35 @@ fn octets(address: IpAddr) -> Vec<u8> {
         IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
+
+/// Hands `count` damaged versions of `base` to `use_it`: bytes changed, cut, repeated, in a fixed sequence.
+pub(crate) fn mutations(base: &[u8], count: u32, mut use_it: impl FnMut(&[u8])) {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as usize % below.max(1)
+    };
+    for _ in 0..count {
+        let mut bytes = base.to_vec();
+        for _ in 0..=next(3) {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = next(bytes.len());
+            match next(6) {
+                0 => bytes[at] ^= 1 << next(8),
+                1 => bytes[at] = next(256) as u8,
+                2 => bytes[at] = [0, 1, 0x7f, 0x80, 0xc0, 0xff][next(6)],
+                3 => bytes.truncate(at),
+                4 => bytes.insert(at, next(256) as u8),
+                _ => {
+                    let piece = bytes[at..].to_vec();
+                    bytes.extend(piece);
+                }
+            }
+        }
+        use_it(&bytes);
+    }
+}
