@@ -267,6 +267,49 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Where packets of the flow disappeared inside this host, as far as was observed: which way, and in which role
+    /// of this host. `None` where nothing says that they did.
+    pub fn vanished(&self) -> Option<(Direction, Way)> {
+        let s = &self.seen;
+        let sure = s.known && s.lost == 0;
+        match self.question.role {
+            Role::Client => {
+                let failed = self.flow.proto == Proto::Tcp
+                    && self.timed_out()
+                    && self.grew("TcpExt.TCPRetransFail").is_some_and(|d| d > 0);
+                let never_left = sure && s.requests_out == 0 && self.timed_out();
+                if self.errno() == Some("EPERM") || ((failed || never_left) && s.requests_out == 0) {
+                    return Some((Direction::Forward, Way::Out));
+                }
+                (sure && self.timed_out() && s.answers_in + s.resets_in > 0)
+                    .then_some((Direction::Reply, Way::In))
+            }
+            Role::Inbound => {
+                let silent = s.answers_out + s.resets_out == 0 && s.icmp_out.is_empty();
+                if !(sure && s.requests_in > 0 && silent) {
+                    return None;
+                }
+                // Passed on to a container: it is between, not the end.
+                let through = self.forward.steps.iter().any(|s| s.stage == Stage::Forward);
+                match (through, s.requests_out) {
+                    (true, 0) => Some((Direction::Forward, Way::Through)),
+                    (true, _) => None,
+                    (false, _) => Some((Direction::Forward, Way::In)),
+                }
+            }
+            Role::Transit => {
+                if !(sure && s.icmp_out.is_empty()) {
+                    return None;
+                }
+                if s.requests_in > 0 && s.requests_out == 0 && s.answers_out + s.resets_out == 0 {
+                    return Some((Direction::Forward, Way::Through));
+                }
+                (s.answers_in + s.resets_in > 0 && s.answers_out + s.resets_out == 0)
+                    .then_some((Direction::Reply, Way::Through))
+            }
+        }
+    }
+
     /// A drop event of the flow with netfilter's reason (skb:kfree_skb), when events could be had.
     fn dropped_by_netfilter(&self, o: &Obstacle<'_>) -> bool {
         o.is_firewall() && self.drop_event(|reason, _| reason == "NETFILTER_DROP").is_some()

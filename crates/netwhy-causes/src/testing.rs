@@ -39,8 +39,8 @@ pub(crate) struct Scene {
     pub(crate) forward: Path,
     pub(crate) reply: Path,
     pub(crate) beyond: Vec<Path>,
-    mib: (std::collections::BTreeMap<String, i64>, std::collections::BTreeMap<String, i64>),
-    packets: Option<Vec<CapturedPacket>>,
+    pub(crate) mib: (std::collections::BTreeMap<String, i64>, std::collections::BTreeMap<String, i64>),
+    pub(crate) packets: Option<Vec<CapturedPacket>>,
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {

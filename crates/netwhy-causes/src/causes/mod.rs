@@ -3,6 +3,8 @@
 use crate::cause::Cause;
 
 pub mod accept_queue_full;
+pub mod conntrack_full;
+pub mod ct_invalid_drop;
 pub mod dst_ip_not_here;
 pub mod fd_limit_process;
 pub mod forward_no_route;
@@ -12,14 +14,18 @@ pub mod fw_drop_forward;
 pub mod fw_drop_inbound;
 pub mod fw_drop_outbound;
 pub mod fw_drop_reply;
+pub mod fw_reject;
+pub mod legacy_and_nft_both;
 pub mod martian_source;
 pub mod neigh_unresolved;
+pub mod notrack_beside_stateful;
 pub mod path_or_remote_drop;
 pub mod reply_route_missing;
 pub mod route_missing;
 pub mod route_type_deny;
 pub mod rp_filter;
 pub mod rule_deny;
+pub mod snat_port_exhausted;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
 
@@ -27,6 +33,8 @@ pub mod svc_not_listening;
 #[rustfmt::skip]
 pub static ALL: &[&Cause] = &[
     &accept_queue_full::CAUSE,
+    &conntrack_full::CAUSE,
+    &ct_invalid_drop::CAUSE,
     &dst_ip_not_here::CAUSE,
     &fd_limit_process::CAUSE,
     &forward_no_route::CAUSE,
@@ -36,14 +44,18 @@ pub static ALL: &[&Cause] = &[
     &fw_drop_inbound::CAUSE,
     &fw_drop_outbound::CAUSE,
     &fw_drop_reply::CAUSE,
+    &fw_reject::CAUSE,
+    &legacy_and_nft_both::CAUSE,
     &martian_source::CAUSE,
     &neigh_unresolved::CAUSE,
+    &notrack_beside_stateful::CAUSE,
     &path_or_remote_drop::CAUSE,
     &reply_route_missing::CAUSE,
     &route_missing::CAUSE,
     &route_type_deny::CAUSE,
     &rp_filter::CAUSE,
     &rule_deny::CAUSE,
+    &snat_port_exhausted::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
 ];
@@ -52,6 +64,8 @@ pub static ALL: &[&Cause] = &[
 #[rustfmt::skip]
 pub static SOURCES: &[(&str, &str)] = &[
     ("accept-queue-full", include_str!("accept_queue_full.rs")),
+    ("conntrack-full", include_str!("conntrack_full.rs")),
+    ("ct-invalid-drop", include_str!("ct_invalid_drop.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
     ("forward-no-route", include_str!("forward_no_route.rs")),
@@ -61,14 +75,18 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("fw-drop-inbound", include_str!("fw_drop_inbound.rs")),
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
     ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
+    ("fw-reject", include_str!("fw_reject.rs")),
+    ("legacy-and-nft-both", include_str!("legacy_and_nft_both.rs")),
     ("martian-source", include_str!("martian_source.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
+    ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
     ("route-missing", include_str!("route_missing.rs")),
     ("route-type-deny", include_str!("route_type_deny.rs")),
     ("rp-filter", include_str!("rp_filter.rs")),
     ("rule-deny", include_str!("rule_deny.rs")),
+    ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),
 ];
