@@ -10,6 +10,7 @@
 pub mod address;
 pub mod bpf;
 mod collector;
+pub mod conntrack;
 mod decode;
 mod error;
 mod fields;

@@ -397,7 +397,7 @@ fn record() {
                     family,
                     protocol,
                     extensions: u8::MAX,
-                    states: u32::MAX & !state::BOUND_INACTIVE,
+                    states: !state::BOUND_INACTIVE,
                     id: SocketId::ANY,
                     filter: None,
                 };
