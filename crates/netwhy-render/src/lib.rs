@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod escape;
+pub mod explain;
 pub mod json;
 pub mod locus;
 pub mod schema;

@@ -1,7 +1,7 @@
 //! The answer on a screen: verdict, object, evidence, what was excluded, what to do. The first line says it all;
 //! every line below can be checked with the command beside it.
 
-mod page;
+pub(crate) mod page;
 mod stages;
 
 use netwhy_causes::Evidence;

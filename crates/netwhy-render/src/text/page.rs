@@ -54,6 +54,13 @@ impl Page {
         format!("\x1b[{}m{text}\x1b[0m", style.code())
     }
 
+    /// A title with what it is.
+    pub(crate) fn heading(&mut self, title: &str, what: &str) {
+        let title = escape_terminal(title);
+        let at = columns(&title) + 2;
+        self.column(at.min(self.width / 2), &title, Style::Label, what, Style::Faint);
+    }
+
     /// An entry with its label; an empty label continues the one above.
     pub(crate) fn entry(&mut self, label: &str, text: &str) {
         self.styled(label, Style::Label, text, Style::Plain);
@@ -67,7 +74,7 @@ impl Page {
     /// An entry whose text stands at a column of its own. A wider label pushes its first line to the right.
     pub(crate) fn column(&mut self, at: usize, label: &str, label_style: Style, text: &str, style: Style) {
         let text = escape_terminal(text);
-        let first = at.max(columns(label) + 2);
+        let first = at.max(columns(label) + if label.is_empty() { 0 } else { 2 });
         let pad = " ".repeat(first.saturating_sub(columns(label)));
         let lines = wrap(&text, self.width.saturating_sub(first), self.width.saturating_sub(at).max(20));
         let _ = write!(self.out, "{}", self.paint(label_style, label));

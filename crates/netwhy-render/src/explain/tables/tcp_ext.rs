@@ -1,0 +1,167 @@
+//! TcpExt of /proc/net/netstat, in three groups: connecting and closing; sending and recovering; receiving, security and extensions.
+
+use crate::explain::row::{Row, conn, event, gauge, pkt, seg};
+
+#[rustfmt::skip]
+pub(super) static CONNECTING: &[Row] = &[
+    conn("SyncookiesSent", "SYN-ACKs whose sequence number is a cookie, because the listener's queue of half-open connections was full (or tcp_syncookies is 2).").by("tcp_conn_request")
+        .not("an attack for certain: a slow accept() fills the queue as well").see(&["syn-queue-full", "syn-flood"]),
+    conn("SyncookiesRecv", "Final ACKs that brought a valid cookie back: real clients.").by("cookie_v4_check, cookie_v6_check").see(&["syn-queue-full"]),
+    conn("SyncookiesFailed", "ACKs to a listener that fit no connection and carry no valid cookie.").by("cookie_v4_check, cookie_v6_check")
+        .not("failed clients: stray ACKs of connections long gone count too, whenever cookies were sent recently"),
+    event("EmbryonicRsts", "Resets received for half-open connections: the client gave up, or never asked and its address was forged.").by("tcp_check_req"),
+    conn("ListenOverflows", "Connection requests and final ACKs dropped because the listener's accept queue was full.").by("tcp_conn_request, tcp_v4_syn_recv_sock")
+        .not("a small backlog for certain: mostly the program does not accept, for example because it is out of descriptors").see(&["accept-queue-full", "fd-limit-process", "accept-loop-slow", "backlog-too-small"]),
+    conn("ListenDrops", "Everything a listener dropped: full accept queue, full request queue, no memory, no route back, an ICMP error on the SYN-ACK.").by("tcp_conn_request, tcp_v4_syn_recv_sock, tcp_v4_err")
+        .not("overflow alone: compare ListenOverflows; when that is flat the reason is another one").see(&["accept-queue-full", "reply-route-missing", "reply-lost-upstream", "syn-queue-full"]),
+    event("TCPReqQFullDoCookies", "Times the queue of half-open connections was full and cookies were used instead.").by("tcp_syn_flood_action").see(&["syn-queue-full"]),
+    event("TCPReqQFullDrop", "SYNs dropped because the queue of half-open connections was full and cookies are off.").by("tcp_syn_flood_action").see(&["syn-queue-full"]),
+    seg("TCPSynRetrans", "SYNs and SYN-ACKs sent again.").by("__tcp_retransmit_skb, tcp_rtx_synack").not("TcpExt.TCPRetransFail: that one says the segment did not even leave this host")
+        .see(&["path-or-remote-drop", "fw-drop-inbound"]),
+    seg("TCPDeferAcceptDrop", "Final ACKs ignored because the listener waits for data first (TCP_DEFER_ACCEPT).").by("tcp_check_req"),
+    conn("TCPMigrateReqSuccess", "Half-open connections moved to another listener of the reuseport group when theirs was closed (tcp_migrate_req).").by("inet_csk_listen_stop, reqsk_timer_handler"),
+    conn("TCPMigrateReqFailure", "Half-open connections that could not be moved and were lost when their listener was closed.").by("inet_csk_listen_stop, reqsk_timer_handler"),
+    conn("TW", "TIME-WAIT states that ended after their full time.").by("tw_timer_handler").not("a fault: it is the normal end of a connection"),
+    conn("TWRecycled", "TIME-WAIT states reused early by an outgoing connection (tcp_tw_reuse).").by("__inet_check_established").not("the removed setting tcp_tw_recycle: it has nothing to do with it"),
+    conn("TWKilled", "TIME-WAIT states that ended after a shortened time.").by("tw_timer_handler"),
+    conn("TCPTimeWaitOverflow", "Connections closed without TIME-WAIT because net.ipv4.tcp_max_tw_buckets was reached or memory ran out. A late FIN of the peer is then answered with RST.").by("tcp_time_wait")
+        .see(&["timewait-bucket-overflow"]),
+    seg("PAWSActive", "Answers to our SYN with a timestamp echo that cannot be right; dropped.").by("tcp_rcv_synsent_state_process"),
+    seg("PAWSEstab", "Segments of established connections dropped because their timestamp went backwards.").by("tcp_validate_incoming")
+        .not("a wrong clock: hosts behind one NAT, or a middlebox rewriting timestamps, do it").see(&["paws-nat"]),
+    seg("PAWSOldAck", "Pure ACKs with an old timestamp that are harmless disorder.").by("tcp_validate_incoming"),
+    seg("PAWSTimewait", "Segments for a TIME-WAIT state dropped because their timestamp is too old.").by("tcp_timewait_state_process").see(&["tw-collision"]),
+    seg("TSEcrRejected", "Final ACKs of a handshake whose timestamp echo fits no SYN-ACK sent; dropped.").by("tcp_check_req"),
+    seg("BeyondWindow", "Segments dropped because they end beyond the receive window.").by("tcp_sequence in tcp_validate_incoming").see(&["tcp-socket-drop"]),
+    conn("TCPAbortOnData", "Connections reset because data came after the program had closed.").by("tcp_rcv_state_process"),
+    conn("TCPAbortOnClose", "Connections reset because the program closed with received data unread.").by("__tcp_close")
+        .not("a network fault: the peer sees ECONNRESET, the reason is this host's program").see(&["accepts-then-resets", "svc-closes-early"]),
+    conn("TCPAbortOnMemory", "Connections reset because of too many orphans (tcp_max_orphans) or TCP memory (tcp_mem).").by("tcp_out_of_resources, __tcp_close").see(&["fin-wait2-orphans", "tcp-mem-exhausted"]),
+    conn("TCPAbortOnTimeout", "Connections given up: retransmissions, keepalive or window probes were never answered.").by("tcp_write_err, tcp_keepalive_timer").see(&["path-or-remote-drop", "half-open-idle"]),
+    conn("TCPAbortOnLinger", "Orphans in FIN-WAIT-2 reset at once because TCP_LINGER2 is negative.").by("__tcp_close, tcp_rcv_state_process"),
+    event("TCPAbortFailed", "Resets that could not be sent for want of memory.").by("tcp_send_active_reset"),
+];
+
+#[rustfmt::skip]
+pub(super) static SENDING: &[Row] = &[
+    seg("TCPRetransFail", "Retransmissions that did not leave this host: a rule, a qdisc or the routing refused them.").by("__tcp_retransmit_skb")
+        .not("loss on the path: there it stays flat; it is the sign of a drop on this very host").see(&["fw-drop-outbound", "egress-qdisc"]),
+    event("TCPSpuriousRtxHostQueues", "Retransmissions skipped because the original still waits in a queue of this host, for example for the neighbour's address.").by("__tcp_retransmit_skb")
+        .see(&["neigh-unresolved", "egress-qdisc"]),
+    seg("TCPOrigDataSent", "Data segments sent for the first time: the base for a retransmission rate.").by("tcp_event_new_data_sent")
+        .not("Tcp.OutSegs: that counts pure ACKs too"),
+    seg("TCPFastRetrans", "Segments sent again in fast recovery.").by("__tcp_retransmit_skb").see(&["random-loss", "peer-side-or-path"]),
+    seg("TCPSlowStartRetrans", "Segments sent again after a timeout.").by("__tcp_retransmit_skb"),
+    seg("TCPLostRetransmit", "Retransmissions that were lost again.").by("tcp_rack_mark_lost, tcp_mark_skb_lost"),
+    event("TCPTimeouts", "Retransmission timeouts: nothing was acknowledged in time.").by("tcp_retransmit_timer").not("congestion: a black hole and a dead peer do the same"),
+    seg("TCPLossProbes", "Tail loss probes sent: the last segment again, before the timeout.").by("tcp_send_loss_probe"),
+    event("TCPLossProbeRecovery", "Tail losses that a probe repaired.").by("tcp_process_tlp_ack"),
+    event("TCPRenoRecovery", "Times fast recovery began on a connection without SACK.").by("tcp_enter_recovery").not("harmless: a peer or middlebox without SACK recovers slowly"),
+    event("TCPSackRecovery", "Times fast recovery began on a connection with SACK.").by("tcp_enter_recovery"),
+    event("TCPRenoRecoveryFail", "Timeouts in the midst of fast recovery, without SACK.").by("tcp_retransmit_timer"),
+    event("TCPSackRecoveryFail", "Timeouts in the midst of fast recovery, with SACK.").by("tcp_retransmit_timer"),
+    event("TCPRenoFailures", "Timeouts while the connection already suspected loss, without SACK.").by("tcp_retransmit_timer"),
+    event("TCPSackFailures", "Timeouts while the connection already suspected loss, with SACK.").by("tcp_retransmit_timer"),
+    event("TCPLossFailures", "Timeouts while still recovering from an earlier timeout.").by("tcp_retransmit_timer"),
+    event("TCPSpuriousRTOs", "Timeouts that F-RTO found to be needless: the ACK was only late.").by("tcp_process_loss").not("loss: the delay grew suddenly").see(&["reordering", "delay-spike"]),
+    event("TCPFullUndo", "Recoveries undone as a whole: nothing had been lost.").by("tcp_try_undo_recovery"),
+    event("TCPPartialUndo", "Recoveries undone in part: some holes were only reordered.").by("tcp_try_undo_partial"),
+    event("TCPDSACKUndo", "Recoveries undone because the peer reported every retransmission as a duplicate.").by("tcp_try_undo_dsack"),
+    event("TCPLossUndo", "Timeouts undone because the original segments had arrived.").by("tcp_try_undo_loss"),
+    event("TCPSACKReorder", "Reordering noticed by SACK.").by("tcp_check_sack_reordering").not("loss, although it can trigger needless retransmissions").see(&["reordering"]),
+    event("TCPRenoReorder", "Reordering noticed by duplicate ACKs, without SACK.").by("tcp_check_reno_reordering").see(&["reordering"]),
+    event("TCPTSReorder", "Reordering noticed by timestamps.").by("tcp_check_sack_reordering").see(&["reordering"]),
+    event("TCPSACKReneging", "Times a peer took back what it had selectively acknowledged.").by("tcp_check_sack_reneging"),
+    seg("TCPSACKDiscard", "SACK blocks ignored because they cannot be right.").by("tcp_sacktag_write_queue"),
+    event("TCPSackShifted", "SACKed buffers shifted into their neighbour; housekeeping.").by("tcp_shifted_skb"),
+    event("TCPSackMerged", "SACKed buffers merged with their neighbour; housekeeping.").by("tcp_shifted_skb"),
+    event("TCPSackShiftFallback", "SACKed buffers that could be neither shifted nor merged; housekeeping.").by("tcp_shift_skb_data"),
+    event("TCPDSACKRecv", "DSACKs received for data below the acknowledged edge: the peer got something twice.").by("tcp_check_dsack")
+        .not("loss: many of them against few retransmissions mean the retransmissions were needless").see(&["spurious-retransmit", "ack-loss"]),
+    event("TCPDSACKOfoRecv", "DSACKs received for data above the acknowledged edge.").by("tcp_check_dsack"),
+    seg("TCPDSACKRecvSegs", "Segments those DSACKs cover.").by("tcp_dsack_seen"),
+    event("TCPDSACKIgnoredOld", "DSACKs ignored: older than the recovery in hand.").by("tcp_sacktag_write_queue"),
+    event("TCPDSACKIgnoredNoUndo", "DSACKs ignored: there is nothing to undo.").by("tcp_sacktag_write_queue"),
+    event("TCPDSACKIgnoredDubious", "DSACKs ignored: they cover more than was sent again.").by("tcp_dsack_seen"),
+    seg("TCPWinProbe", "Probes of a closed receive window sent.").by("tcp_xmit_probe_skb, tcp_write_wakeup").not("loss: the peer does not read").see(&["receiver-app-slow"]),
+    seg("TCPKeepAlive", "Keepalive probes sent.").by("tcp_keepalive_timer"),
+    event("TCPMTUPFail", "Path MTU probes (tcp_mtu_probing) that were lost.").by("tcp_mtup_probe_failed").see(&["pmtu-blackhole", "mtu-blackhole"]),
+    event("TCPMTUPSuccess", "Path MTU probes that got through.").by("tcp_mtup_probe_success"),
+    seg("TCPDelivered", "Segments known to be delivered, by ACK or SACK.").by("tcp_newly_delivered"),
+    seg("TCPDeliveredCE", "Of those, segments acknowledged with an ECN congestion mark.").by("tcp_newly_delivered").not("loss: the mark replaced it").see(&["ecn-marks"]),
+    seg("TCPPureAcks", "ACKs without data received by the slow path.").by("tcp_ack"),
+    seg("TCPHPAcks", "ACKs received by the fast path.").by("tcp_ack"),
+    seg("TCPAutoCorking", "Small writes held back a moment so that they travel together (tcp_autocorking).").by("tcp_push").not("delay worth speaking of"),
+    event("TCPHystartTrainDetect", "Times slow start was left because ACK trains grew long (CUBIC HyStart).").by("hystart_update"),
+    gauge("TCPHystartTrainCwnd", "segments, summed", "Congestion windows at those times, added up; divide by TCPHystartTrainDetect.").by("hystart_update"),
+    event("TCPHystartDelayDetect", "Times slow start was left because the delay grew (CUBIC HyStart).").by("hystart_update"),
+    gauge("TCPHystartDelayCwnd", "segments, summed", "Congestion windows at those times, added up; divide by TCPHystartDelayDetect.").by("hystart_update"),
+    event("TcpTimeoutRehash", "Times a timeout made the connection choose another path: a new flow hash for ECMP and the IPv6 flow label.").by("tcp_write_timeout").see(&["one-bad-path"]),
+    event("TcpDuplicateDataRehash", "Times repeated data of the peer made this side choose another path for its ACKs.").by("tcp_rcv_spurious_retrans").see(&["one-bad-path"]),
+    event("TCPPLBRehash", "Times protective load balancing moved a connection to another path after congestion marks.").by("tcp_plb_check_rehash"),
+    event("TCPWqueueTooBig", "Segments not split because the write queue is too large already: a guard against hostile SACKs, or a tiny send buffer.").by("tcp_fragment"),
+    event("TCPMemoryPressures", "Times TCP's memory, machine-wide, went above the second value of tcp_mem.").by("tcp_enter_memory_pressure").see(&["tcp-mem-pressure"]),
+    gauge("TCPMemoryPressuresChrono", "milliseconds", "Time spent under that pressure, since boot.").by("tcp_leave_memory_pressure").see(&["tcp-mem-pressure"]),
+];
+
+#[rustfmt::skip]
+pub(super) static RECEIVING: &[Row] = &[
+    event("PruneCalled", "Times a socket's receive memory went over its limit and was tidied up.").by("tcp_prune_queue").not("loss: only RcvPruned and OfoPruned drop something").see(&["tcp-mem-pressure", "receiver-app-slow"]),
+    pkt("RcvPruned", "Segments dropped because tidying up did not help.").by("tcp_prune_queue").see(&["tcp-mem-pressure"]),
+    event("OfoPruned", "Times out-of-order data was thrown away to save memory.").by("tcp_prune_ofo_queue").see(&["tcp-mem-pressure"]),
+    event("TCPRcvCollapsed", "Buffers of a receive queue copied together to save memory.").by("tcp_collapse_one").see(&["tcp-mem-pressure"]),
+    pkt("TCPRcvQDrop", "Segments dropped because the socket's receive queue may not grow.").by("tcp_data_queue").see(&["tcp-socket-drop", "tcp-mem-pressure"]),
+    seg("TCPZeroWindowDrop", "Segments with data dropped although this side announced a closed window.").by("tcp_data_queue").see(&["receiver-app-slow"]),
+    event("TCPFromZeroWindowAdv", "Times a closed window was opened again.").by("tcp_select_window"),
+    event("TCPToZeroWindowAdv", "Times this side closed its window: the program does not read.").by("tcp_select_window").not("a small buffer: then the window shrinks without closing for long").see(&["receiver-app-slow"]),
+    event("TCPWantZeroWindowAdv", "Times this side would have closed its window, but may not take back what it had announced.").by("tcp_select_window").see(&["receiver-app-slow"]),
+    seg("TCPBacklogDrop", "Segments dropped because they came faster than the process holding the socket could let go of it.").by("tcp_add_backlog").see(&["tcp-socket-drop", "socket-lock-contention"]),
+    event("TCPBacklogCoalesce", "Segments merged while waiting for the socket; saves work.").by("tcp_add_backlog"),
+    event("TCPRcvCoalesce", "Segments merged in the receive queue; saves memory.").by("tcp_try_coalesce"),
+    seg("TCPOFOQueue", "Segments that arrived out of order and were kept.").by("tcp_data_queue_ofo").not("loss for certain: reordering does the same").see(&["reordering"]),
+    seg("TCPOFODrop", "Segments out of order dropped for want of memory.").by("tcp_data_queue_ofo").see(&["tcp-mem-pressure"]),
+    seg("TCPOFOMerge", "Segments out of order that were there already, wholly or in part.").by("tcp_data_queue_ofo"),
+    seg("TCPHPHits", "Segments received by the fast path.").by("tcp_rcv_established"),
+    event("DelayedACKs", "ACKs sent by the delay timer.").by("tcp_delack_timer_handler"),
+    event("DelayedACKLocked", "Delay timers that fired while a process held the socket; the ACK goes out later.").by("tcp_delack_timer"),
+    event("DelayedACKLost", "Segments that came again, as if an ACK of ours had been lost.").by("tcp_send_dupack").see(&["ack-loss"]),
+    event("TCPDSACKOldSent", "DSACKs sent for data received twice, below the acknowledged edge.").by("tcp_dsack_set").not("a fault here: the peer sends needlessly, or our ACKs get lost"),
+    event("TCPDSACKOfoSent", "DSACKs sent for out-of-order data received twice.").by("tcp_dsack_set"),
+    seg("TCPAckCompressed", "ACKs left out because a later one says the same.").by("tcp_sack_compress_send_ack"),
+    event("TCPACKSkippedSynRecv", "ACKs not sent because of the rate limit (tcp_invalid_ratelimit), connection half-open.").by("tcp_oow_rate_limited"),
+    event("TCPACKSkippedPAWS", "ACKs not sent because of the rate limit, old timestamp.").by("tcp_oow_rate_limited").see(&["paws-nat"]),
+    event("TCPACKSkippedSeq", "ACKs not sent because of the rate limit, sequence out of window.").by("tcp_oow_rate_limited"),
+    event("TCPACKSkippedFinWait2", "ACKs not sent because of the rate limit, in FIN-WAIT-2.").by("tcp_oow_rate_limited"),
+    event("TCPACKSkippedTimeWait", "ACKs not sent because of the rate limit, in TIME-WAIT.").by("tcp_oow_rate_limited").see(&["tw-collision"]),
+    event("TCPACKSkippedChallenge", "Challenge ACKs not sent because of the rate limit.").by("tcp_send_challenge_ack"),
+    event("TCPChallengeACK", "Challenge ACKs sent for a RST or SYN that does not fit exactly (RFC 5961).").by("tcp_send_challenge_ack").not("an attack for certain: a peer that lost its state does it"),
+    event("TCPSYNChallenge", "SYNs received on established connections; answered with a challenge ACK.").by("tcp_validate_incoming").see(&["port-reuse-firewall", "tw-collision"]),
+    msg_icmp("OutOfWindowIcmps", "ICMP errors ignored because the sequence number they quote is not in flight: late or forged.").by("tcp_v4_err, tcp_v6_err"),
+    msg_icmp("LockDroppedIcmps", "ICMP errors that came while a process held the socket; most are dropped.").by("tcp_v4_err, tcp_v6_err").not("a firewall; over veth it rises because answers arrive while connect() still runs"),
+    msg_icmp("TCPAODroppedIcmps", "ICMP errors ignored because the connection is protected by TCP-AO.").by("tcp_ao_ignore_icmp"),
+    pkt("ArpFilter", "ARP requests not answered because of net.ipv4.conf.DEV.arp_filter.").by("arp_filter").see(&["arp-ignored", "arp-flux-multihomed"]),
+    pkt("IPReversePathFilter", "Packets dropped because their source would not be reached over the device they came in by (rp_filter).").by("ip_rcv_finish_core, fib_validate_source")
+        .not("martians: those have no counter in this file; and not a firewall rule with the same idea").see(&["rp-filter"]),
+    pkt("PFMemallocDrop", "Packets dropped because they were received with emergency memory that is not for ordinary sockets.").by("sk_filter_trim_cap").see(&["rx-alloc-fail"]),
+    seg("TCPMinTTLDrop", "Segments dropped because their TTL is below the socket's minimum (IP_MINTTL, GTSM).").by("tcp_v4_rcv, tcp_v6_rcv").see(&["tcp-min-ttl"]),
+    pkt("BusyPollRxPackets", "Packets received by busy polling.").by("napi_busy_loop"),
+    seg("TCPMD5NotFound", "Segments dropped: this side expects an MD5 signature and there is none.").by("tcp_inbound_md5_hash").see(&["tcp-auth"]),
+    seg("TCPMD5Unexpected", "Segments dropped: they carry an MD5 signature nobody asked for.").by("tcp_inbound_md5_hash").see(&["tcp-auth"]),
+    seg("TCPMD5Failure", "Segments dropped: their MD5 signature is wrong, so the keys differ.").by("tcp_inbound_md5_hash").see(&["tcp-auth"]),
+    seg("TCPAORequired", "Segments dropped: this side expects TCP-AO and there is none.").by("tcp_inbound_hash").see(&["tcp-auth"]),
+    seg("TCPAOBad", "Segments dropped: their TCP-AO signature is wrong.").by("tcp_ao_verify_hash").see(&["tcp-auth"]),
+    seg("TCPAOKeyNotFound", "Segments dropped: TCP-AO with a key id this side does not have.").by("tcp_inbound_ao_hash").see(&["tcp-auth"]),
+    seg("TCPAOGood", "Segments whose TCP-AO signature is right.").by("tcp_ao_verify_hash"),
+    conn("TCPFastOpenActive", "Connections of this host whose data in the SYN was accepted.").by("tcp_rcv_fastopen_synack"),
+    conn("TCPFastOpenActiveFail", "Connections of this host whose data in the SYN was not accepted, or whose SYN with data was lost.").by("tcp_rcv_fastopen_synack, tcp_fastopen_active_detect_blackhole").see(&["option-intolerance"]),
+    conn("TCPFastOpenPassive", "Connections to this host that came with data in the SYN.").by("tcp_try_fastopen"),
+    conn("TCPFastOpenPassiveFail", "SYNs with a fast-open cookie that was not valid.").by("tcp_try_fastopen"),
+    conn("TCPFastOpenListenOverflow", "Fast-open SYNs treated as ordinary ones because the listener's limit was reached.").by("tcp_fastopen_queue_check"),
+    conn("TCPFastOpenCookieReqd", "SYNs that ask for a fast-open cookie.").by("tcp_try_fastopen"),
+    event("TCPFastOpenBlackhole", "Times fast open was switched off for a while because it met a black hole.").by("tcp_fastopen_active_disable").see(&["option-intolerance"]),
+    conn("TCPFastOpenPassiveAltKey", "Fast-open cookies made with the previous key; accepted.").by("tcp_try_fastopen"),
+];
+
+const fn msg_icmp(name: &'static str, meaning: &'static str) -> Row {
+    Row::new(name, "messages", meaning)
+}
