@@ -14,7 +14,7 @@
 //!
 //! ## Look-alikes
 //! The chain's policy instead of a rule (forward-policy-drop). Forwarding switched off (`Ip.InAddrErrors`), no route
-//! (`Ip.InNoRoutes`), reverse path filtering (`IPReversePathFilter`): each moves a counter of its own.
+//! (`IpExt.InNoRoutes`), reverse path filtering (`IPReversePathFilter`): each moves a counter of its own.
 //!
 //! ## What to do
 //! Accept the flow before the rule, or remove the rule; for answers accept established and related packets.
