@@ -9,6 +9,7 @@
 //! | [`names`] | every configured name server | `names::NameAnswers` |
 //! | [`connect`] | TCP and UDP as the victim would, several addresses at once | `attempt::Attempts` |
 //! | [`echo`] | ICMP echo | `attempt::Attempts` |
+//! | [`path`] | the hops toward the target, with its own kind of packets | `path::Path` |
 //! | [`capture`] | nobody: listens to the question's own packets meanwhile | `capture::FlowCapture` |
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod connect;
 pub mod echo;
 mod limits;
 pub mod names;
+pub mod path;
 #[cfg(test)]
 mod testing;
 

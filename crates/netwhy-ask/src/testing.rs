@@ -16,6 +16,8 @@ const RTM_NEWROUTE: u16 = 24;
 pub(crate) fn namespace() -> Option<Netns> {
     match netns::in_new_netns(|| {
         set_up(1);
+        // Link-local addresses are usable at once, without waiting for somebody to object.
+        sysctl("net.ipv6.conf.default.accept_dad", "0");
         NetnsRef::Current.open().unwrap()
     }) {
         Ok(namespace) => Some(namespace),

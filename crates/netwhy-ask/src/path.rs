@@ -1,0 +1,159 @@
+//! The path of a flow, hop by hop: packets of its own kind with a limited time to live.
+//!
+//! [`trace`] sends TCP SYNs, datagrams or echo requests, eight TTLs at once, and goes further only while the
+//! target has not answered and the path seems to go on. Hops on the way that stayed silent are asked once more.
+//! It ends when the target has answered and those before it had their chance, or when the wait is over.
+//!
+//! Every probe is a socket of its own with `IP_TTL` set, an ordinary connect or send, and the error queue: no
+//! privilege is needed. Destination port and protocol are the flow's; source ports differ from probe to probe, so
+//! that routers which spread flows over several links may show hops of more than one of them.
+//!
+//! A hop without replies is silent, which is not a fault: routers limit or refuse to send ICMP.
+
+mod probe;
+mod schedule;
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use netwhy_facts::flow::{Flow, Proto};
+use netwhy_facts::path::{Hop, HopReply, HopReplyKind, Path};
+use netwhy_facts::reading::Reading;
+use netwhy_sys::poll::{self, Interest};
+use netwhy_sys::{Result, clock, ioctl};
+
+use self::probe::{Found, Probe};
+use self::schedule::Schedule;
+use crate::connect::micros;
+use crate::{Budget, Victim, Wait};
+
+/// The door, as a reading names it.
+const SOURCE: &str = "packets with limited TTL";
+
+/// Traces the path of a flow of this host. What the budget does not cover is not sent.
+#[must_use]
+pub fn trace(flow: &Flow, budget: &Budget, wait: &Wait<'_>) -> Reading<Path> {
+    match run(flow, budget, wait) {
+        Ok(path) => Reading::known(path, SOURCE, clock::monotonic()),
+        Err(error) if error.is_denied() && flow.proto == Proto::Icmp => {
+            Reading::denied("CAP_NET_RAW, or net.ipv4.ping_group_range")
+        }
+        Err(error) => Reading::failed(error),
+    }
+}
+
+/// Where a flow goes, with the scope a link-local address needs.
+pub(crate) fn destination(flow: &Flow) -> SocketAddr {
+    let mut address = SocketAddr::new(flow.dst, flow.dport);
+    if let (SocketAddr::V6(six), Some(device)) = (&mut address, &flow.dev)
+        && six.ip().is_unicast_link_local()
+    {
+        six.set_scope_id(ioctl::index_of(device).unwrap_or(0));
+    }
+    address
+}
+
+fn run(flow: &Flow, budget: &Budget, wait: &Wait<'_>) -> Result<Path> {
+    let victim = Victim { mark: flow.mark, device: flow.dev.clone(), source: None };
+    let target = destination(flow);
+    let began = Instant::now();
+    let mut schedule = Schedule::new(wait.deadline.saturating_duration_since(began));
+    let mut probes: Vec<Probe> = Vec::new();
+    let mut sent = 0;
+    while !wait.is_over() {
+        for ttl in schedule.due(began.elapsed(), &hops(&probes)) {
+            if !budget.take(1) {
+                schedule.stop();
+                break;
+            }
+            match Probe::send(flow.proto, target, ttl, &victim) {
+                Ok(probe) => {
+                    sent += 1;
+                    probes.push(probe);
+                }
+                // Not even the first packet leaves: that is the finding, and others' to judge.
+                Err(error) if probes.is_empty() => {
+                    return if error.operation == "socket" { Err(error) } else { Ok(nothing(flow)) };
+                }
+                Err(_) => schedule.stop(),
+            }
+        }
+        let found = hops(&probes);
+        if schedule.is_done(began.elapsed(), &found) {
+            break;
+        }
+        let next = schedule.next().map(|after| began + after);
+        let look = next.map_or(wait.next_look(), |at| at.min(wait.next_look()));
+        listen(&mut probes, target, look)?;
+    }
+    let mut hops = hops(&probes);
+    let reached_at = reached(&hops, flow);
+    if let Some(last) = reached_at {
+        hops.retain(|hop| hop.ttl <= last);
+    }
+    Ok(Path { flow: flow.clone(), proto: flow.proto, hops, reached_at, sent })
+}
+
+fn nothing(flow: &Flow) -> Path {
+    Path { flow: flow.clone(), proto: flow.proto, hops: Vec::new(), reached_at: None, sent: 0 }
+}
+
+/// Waits until something happens or `until`, and lets the probes that it happened to look.
+fn listen(probes: &mut [Probe], target: SocketAddr, until: Instant) -> Result<()> {
+    let mut waiting: Vec<&mut Probe> = probes.iter_mut().filter(|probe| probe.is_open()).collect();
+    let ready = {
+        let watched: Vec<_> = waiting
+            .iter()
+            .filter_map(|probe| Some((probe.socket()?.as_fd(), probe.interest())))
+            .collect::<Vec<(_, Interest)>>();
+        poll::poll(&watched, Some(until))?
+    };
+    for (probe, ready) in waiting.iter_mut().zip(ready) {
+        if ready.any() {
+            probe.look(target, ready.hangup);
+        }
+    }
+    Ok(())
+}
+
+/// The hops so far, one for each TTL up to the largest.
+fn hops(probes: &[Probe]) -> Vec<Hop> {
+    let last = probes.iter().map(|probe| probe.ttl).max().unwrap_or(0);
+    (1..=last)
+        .map(|ttl| {
+            let of_hop = || probes.iter().filter(move |probe| probe.ttl == ttl);
+            Hop {
+                ttl,
+                replies: of_hop().filter_map(|probe| probe.found.as_ref()).map(reply).collect(),
+                sent: of_hop().count() as u32,
+            }
+        })
+        .collect()
+}
+
+fn reply(found: &Found) -> HopReply {
+    HopReply { from: found.from, rtt_us: micros(found.after), kind: found.kind.clone() }
+}
+
+/// The lowest TTL at which the target itself has answered.
+fn reached(hops: &[Hop], flow: &Flow) -> Option<u8> {
+    hops.iter().find(|hop| hop.replies.iter().any(|reply| is_target(reply, flow))).map(|hop| hop.ttl)
+}
+
+fn is_target(reply: &HopReply, flow: &Flow) -> bool {
+    match reply.kind {
+        HopReplyKind::SynAck | HopReplyKind::Rst | HopReplyKind::EchoReply | HopReplyKind::UdpReply => true,
+        HopReplyKind::Icmp { .. } => reply.from == flow.dst,
+        // The target may be a router on the way to itself for nobody; it has no reason to count TTLs down.
+        HopReplyKind::TimeExceeded => false,
+    }
+}
+
+/// A length of time in the schedule.
+const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+#[cfg(test)]
+mod tests;
