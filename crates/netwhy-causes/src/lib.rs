@@ -13,6 +13,7 @@ pub mod explain;
 pub mod firewall;
 pub mod fix;
 pub mod nat;
+pub mod predict;
 pub mod obstacle;
 pub mod passed;
 pub mod report;

@@ -27,7 +27,12 @@ pub(crate) fn run(args: &ConnectArgs, global: &Global) -> anyhow::Result<u8> {
         }
     }?;
     if let Some(file) = &args.record {
-        let text = serde_json::to_string_pretty(&answer.facts.to_json())?;
+        let recording = serde_json::json!({
+            "question": answer.question,
+            "facts": answer.facts.to_json(),
+            "expect": answer.report.causes.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(),
+        });
+        let text = serde_json::to_string(&recording)?;
         std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
     }
     super::print_report(&answer.report, global)?;

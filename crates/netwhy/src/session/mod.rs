@@ -5,7 +5,6 @@
 
 mod experiment;
 mod gather;
-mod predict;
 mod reproduce;
 mod window;
 
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use netwhy_causes::Report;
 use netwhy_causes::engine;
+use netwhy_causes::predict::predict;
 use netwhy_causes::report::{Cost, HandOff, Overall, QuestionOut, SCHEMA};
 use netwhy_collect::Collector;
 use netwhy_facts::question::Role;
@@ -38,6 +38,7 @@ pub(crate) struct Options {
 /// The answer and the facts it rests on.
 pub(crate) struct Answer {
     pub(crate) report: Report,
+    pub(crate) question: Question,
     pub(crate) facts: Facts,
 }
 
@@ -76,18 +77,18 @@ impl Session {
         self.gather_host();
         self.resolve_names();
         self.gather_path();
-        let paths = self.predict();
+        let paths = predict(&self.facts, &self.question);
         let window = self.arm(&paths);
         self.reproduce(&paths, &window);
         self.close(window);
-        let paths = self.predict();
+        let paths = predict(&self.facts, &self.question);
         let mut judgement = engine::judge(&self.facts, &self.question, &paths);
         if self.wants_experiments(&judgement) && !self.is_interrupted() {
             self.experiment(&paths);
             judgement = engine::judge(&self.facts, &self.question, &paths);
         }
         let report = self.report(judgement);
-        Ok(Answer { report, facts: self.facts })
+        Ok(Answer { report, question: self.question, facts: self.facts })
     }
 
     fn is_interrupted(&self) -> bool {
