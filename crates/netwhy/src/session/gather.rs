@@ -100,9 +100,9 @@ impl Session {
         //PENDING self.facts.put(c.ct_entries(&self.question.flows));
         self.facts.put(c.neigh_tables());
         //PENDING self.facts.put(c.xfrm());
-        //PENDING self.facts.put(c.bpf());
+        self.facts.put(c.bpf(None, &[std::process::id()]));
         self.facts.put(c.tc(None));
-        //PENDING self.facts.put(c.fdb());
+        self.facts.put(c.fdb());
         self.gather_sockets();
     }
 

@@ -32,8 +32,8 @@ impl Session {
     pub(super) fn names(&mut self, resolver: &Resolver) -> Reading<NameAnswers> {
         let wait = Wait { deadline: Instant::now() + PATIENCE, stop: &|| self.is_interrupted() };
         let family = self.question.family;
-        let _ = (resolver, family, wait);
-        let answers = NameAnswers::default(); //PENDING netwhy_ask::names::resolve(&self.question.target.host, resolver, family, &self.budget, &wait);
+        let answers =
+            netwhy_ask::names::resolve(&self.question.target.host, resolver, family, &self.budget, &wait);
         Reading::known(answers, "queries to each server", netwhy_sys::clock::monotonic())
     }
 
@@ -76,8 +76,9 @@ impl Session {
         let wait = Wait { deadline, stop: &stop };
         let victim = Victim { mark: self.options.mark, device: self.options.dev.clone(), source: None };
         if self.question.target.proto == Proto::Icmp {
-            let _addresses: Vec<IpAddr> = self.question.flows.iter().map(|f| f.dst).collect();
-            return Vec::new(); //PENDING netwhy_ask::echo::run(&addresses, &victim, &self.budget, &wait);
+            let addresses: Vec<SocketAddr> =
+                self.question.flows.iter().map(|f| self.socket_addr(f.dst, 0)).collect();
+            return netwhy_ask::echo::run_scoped(&addresses, &victim, &self.budget, &wait);
         }
         let tries: Vec<Try> = self
             .question
