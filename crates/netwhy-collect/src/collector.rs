@@ -96,16 +96,20 @@ impl Collector {
         };
         let socket = match &mut *slot {
             Some(socket) => socket,
-            empty => empty.insert(self.inside(|| {
-                if protocol != Protocol::Route && !is_registered(&self.proc_net("netlink"), protocol) {
-                    return Err(CollectError::Missing(format!(
-                        "netlink {protocol:?} is not in this kernel, or its module is not loaded"
-                    )));
-                }
-                Ok(Socket::open(protocol)?)
-            })??),
+            empty => empty.insert(self.open_socket(protocol)?),
         };
         work(socket)
+    }
+
+    fn open_socket(&self, protocol: Protocol) -> Result<Socket, CollectError> {
+        self.inside(|| {
+            if protocol != Protocol::Route && !is_registered(&self.proc_net("netlink"), protocol) {
+                return Err(CollectError::Missing(format!(
+                    "netlink {protocol:?} is not in this kernel, or its module is not loaded"
+                )));
+            }
+            Ok(Socket::open(protocol)?)
+        })?
     }
 
     /// Reads a listing whole into a fresh `S`, over again if it changed meanwhile.
@@ -138,7 +142,7 @@ impl Collector {
         payload: &[u8],
         mut each: impl FnMut(&mut S, u16, &[u8]) -> Result<ControlFlow<()>, CollectError>,
     ) -> Result<(S, bool), CollectError> {
-        let mut socket = self.inside(|| Socket::open(protocol))??;
+        let mut socket = self.open_socket(protocol)?;
         let mut tries = 0;
         loop {
             tries += 1;

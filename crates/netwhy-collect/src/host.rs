@@ -1,4 +1,8 @@
-//! The host netwhy runs on: kernel, privileges, namespace.
+//! The host netwhy runs on: kernel, privileges, namespace; its log, its network hardware, its IPsec.
+
+mod kernel_log;
+mod nics;
+mod xfrm;
 
 use netwhy_facts::Reading;
 use netwhy_facts::host::Host;

@@ -2,6 +2,7 @@
 //! tools.
 
 mod bpf;
+mod host;
 mod links;
 mod programs;
 mod routes;
