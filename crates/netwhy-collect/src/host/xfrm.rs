@@ -125,3 +125,40 @@ fn address(fixed: Fixed<'_>, offset: usize, family: u16) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netwhy_wire::netlink::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_and_its_key_is_not() {
+        let mut fixed = [0; STATE];
+        fixed[56..60].copy_from_slice(&[203, 0, 113, 1]);
+        fixed[72..76].copy_from_slice(&0x1234_u32.to_be_bytes());
+        fixed[76] = 50;
+        fixed[80..84].copy_from_slice(&[198, 51, 100, 1]);
+        fixed[212..214].copy_from_slice(&2_u16.to_ne_bytes());
+        let mut message = Builder::with_header(&fixed);
+        // XFRMA_ALG_CRYPT.
+        message.bytes(2, b"a secret");
+        let bytes = message.finish().unwrap();
+        let state = decode_state(&bytes).unwrap().unwrap();
+        let ends: (IpAddr, IpAddr) = ("198.51.100.1".parse().unwrap(), "203.0.113.1".parse().unwrap());
+        assert_eq!(state, (ends.0, ends.1, 50, 0x1234));
+        // Nor is it looked at: breaking it changes nothing.
+        assert_eq!(decode_state(&bytes[..bytes.len() - 6]).unwrap(), Some(state));
+        assert!(decode_state(&bytes[..STATE - 1]).is_err());
+    }
+
+    #[test]
+    fn a_sockets_own_policy_is_left_out() {
+        let mut fixed = [0; POLICY];
+        fixed[160] = 3;
+        assert_eq!(decode_policy(&fixed), Ok(None));
+        fixed[160] = 2;
+        let policy = decode_policy(&fixed).unwrap().unwrap();
+        assert_eq!((policy.dir.as_str(), policy.src), ("fwd", IpNet::any(Family::Inet)));
+    }
+}

@@ -1,6 +1,6 @@
 //! Links, addresses and forwarding entries of namespaces made for it, held against iproute2.
 
-use crate::space::{in_namespace, json, run, try_run, value};
+use crate::space::{in_namespace, json, run, try_run, value, without_ipv6};
 use netwhy_collect::Collector;
 use netwhy_facts::link::OperState;
 
@@ -159,6 +159,7 @@ fn a_peer_in_another_namespace_is_named_by_its_local_id() {
 #[test]
 fn forwarding_entries_are_what_bridge_fdb_shows() {
     in_namespace(&["ip", "bridge"], || {
+        without_ipv6();
         run("ip link add br0 type bridge
              ip link add v0 type veth peer name v1
              ip link set v1 master br0

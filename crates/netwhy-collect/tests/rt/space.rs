@@ -67,3 +67,14 @@ pub(crate) fn json(line: &str) -> Vec<Value> {
     }
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
 }
+
+/// Turns IPv6 off for devices still to be made: it sends packets of its own accord, which tests that count
+/// or compare cannot have.
+pub(crate) fn without_ipv6() {
+    for name in ["all", "default"] {
+        let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+        if std::path::Path::new(&path).exists() {
+            std::fs::write(path, "1").unwrap();
+        }
+    }
+}

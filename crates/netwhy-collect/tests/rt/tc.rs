@@ -7,16 +7,11 @@ use serde_json::Value;
 
 use crate::programs::{attach_filter, program};
 
-use crate::space::{in_namespace, json, output, run, try_run, value};
+use crate::space::{in_namespace, json, output, run, try_run, value, without_ipv6};
 
 /// A cable. Without IPv6, which sends packets of its own accord.
 fn device() {
-    for name in ["all", "default"] {
-        let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-        if std::path::Path::new(&path).exists() {
-            std::fs::write(path, "1").unwrap();
-        }
-    }
+    without_ipv6();
     run("ip link set lo up
          ip link add v0 type veth peer name v1
          ip link set v0 up

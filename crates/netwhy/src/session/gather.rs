@@ -99,7 +99,7 @@ impl Session {
         //PENDING self.facts.put(c.conntrack());
         //PENDING self.facts.put(c.ct_entries(&self.question.flows));
         self.facts.put(c.neigh_tables());
-        //PENDING self.facts.put(c.xfrm());
+        self.facts.put(c.xfrm());
         self.facts.put(c.bpf(None, &[std::process::id()]));
         self.facts.put(c.tc(None));
         self.facts.put(c.fdb());
