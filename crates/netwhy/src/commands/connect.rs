@@ -23,7 +23,7 @@ pub(crate) fn run(args: &ConnectArgs, global: &Global) -> anyhow::Result<u8> {
         Some(word) => {
             let netns = NetnsRef::parse(word);
             netwhy_sys::netns::in_netns(&netns, || Session::open(question, options)?.answer())
-                .with_context(|| format!("entering network namespace {word:?}"))?
+                .map_err(|e| Usage(format!("--netns {word:?}: {e}")))?
         }
     }?;
     if let Some(file) = &args.record {

@@ -164,13 +164,23 @@ impl Session {
             let path = p.0.first()?;
             path.hops.iter().rev().find_map(|h| h.replies.first().map(|r| (h.ttl, r.from)))
         });
-        let last_good = match last_hop {
-            Some((ttl, from)) => format!("{from} (hop {ttl})"),
-            None => "this host: the packets left it".to_string(),
+        let answered = flow.is_some_and(|f| {
+            self.facts.latest::<netwhy_facts::attempt::Attempts>().value().and_then(|a| a.of(f)).is_some_and(|a| {
+                use netwhy_facts::attempt::Outcome;
+                // A refusal without an ICMP error from elsewhere came from the target itself.
+                matches!(&a.outcome, Outcome::Ok | Outcome::ClosedEarly { .. })
+                    || (matches!(&a.outcome, Outcome::Error { name, .. } if name == "ECONNREFUSED")
+                        && a.icmp.iter().all(|e| e.from.is_none_or(|from| from == f.dst)))
+            })
+        });
+        let last_good = match (last_hop, flow) {
+            (_, Some(f)) if answered => format!("{} itself: it answered", f.dst),
+            (Some((ttl, from)), _) => format!("{from} (hop {ttl})"),
+            _ => "this host: the packets left it".to_string(),
         };
         let text = match flow {
             Some(f) => format!(
-                "{} {} -> {} at {} UTC: {} Last point that answered: {last_good}.",
+                "{} {} -> {} at {}: {}. Last point that answered: {last_good}.",
                 f.proto.name(),
                 f.src.map(|s| s.to_string()).unwrap_or_else(|| "this host".into()),
                 f.target(),
