@@ -66,8 +66,7 @@ impl Session {
         let mut found = Vec::new();
         for flow in &failing {
             let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
-            let _ = (&wait, flow);
-            match Reading::<netwhy_facts::path::Path>::NotAsked /*PENDING netwhy_ask::path::trace(flow, &self.budget, &wait)*/ {
+            match netwhy_ask::path::trace(flow, &self.budget, &wait) {
                 Reading::Known { value, .. } => found.push(value),
                 absent => {
                     self.facts.put(absent.map(|_| Paths::default()));

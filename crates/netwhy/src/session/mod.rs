@@ -50,6 +50,7 @@ pub(crate) struct Session {
     facts: Facts,
     started: Instant,
     started_unix_s: i64,
+    started_monotonic: u64,
     cpu_at_start: Duration,
     budget: netwhy_ask::Budget,
     interrupted: &'static AtomicBool,
@@ -66,6 +67,7 @@ impl Session {
             facts: Facts::new(),
             started: Instant::now(),
             started_unix_s: netwhy_sys::clock::realtime().as_secs() as i64,
+            started_monotonic: netwhy_sys::clock::monotonic(),
             cpu_at_start: netwhy_sys::clock::cpu_time(),
             budget: netwhy_ask::Budget::new(MAX_PACKETS_SENT),
             interrupted: netwhy_sys::signal::interrupt_flag()?,
@@ -165,13 +167,15 @@ impl Session {
             path.hops.iter().rev().find_map(|h| h.replies.first().map(|r| (h.ttl, r.from)))
         });
         let answered = flow.is_some_and(|f| {
-            self.facts.latest::<netwhy_facts::attempt::Attempts>().value().and_then(|a| a.of(f)).is_some_and(|a| {
-                use netwhy_facts::attempt::Outcome;
-                // A refusal without an ICMP error from elsewhere came from the target itself.
-                matches!(&a.outcome, Outcome::Ok | Outcome::ClosedEarly { .. })
-                    || (matches!(&a.outcome, Outcome::Error { name, .. } if name == "ECONNREFUSED")
-                        && a.icmp.iter().all(|e| e.from.is_none_or(|from| from == f.dst)))
-            })
+            self.facts.latest::<netwhy_facts::attempt::Attempts>().value().and_then(|a| a.of(f)).is_some_and(
+                |a| {
+                    use netwhy_facts::attempt::Outcome;
+                    // A refusal without an ICMP error from elsewhere came from the target itself.
+                    matches!(&a.outcome, Outcome::Ok | Outcome::ClosedEarly { .. })
+                        || (matches!(&a.outcome, Outcome::Error { name, .. } if name == "ECONNREFUSED")
+                            && a.icmp.iter().all(|e| e.from.is_none_or(|from| from == f.dst)))
+                },
+            )
         });
         let last_good = match (last_hop, flow) {
             (_, Some(f)) if answered => format!("{} itself: it answered", f.dst),

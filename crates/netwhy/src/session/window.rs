@@ -51,7 +51,7 @@ impl Session {
         self.facts.put_after(c.tc(None));
         let sockets = self.sockets();
         self.facts.put_after(sockets);
-        //PENDING self.facts.put(c.kernel_log());
+        self.facts.put(c.kernel_log(self.started_monotonic));
         self.gather_owners();
         self.facts.put(window.capture.close());
         // Events come with the probe engine; until then their absence is said, not hidden.
