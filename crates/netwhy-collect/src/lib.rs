@@ -21,6 +21,8 @@ pub mod mib;
 pub mod neigh;
 pub mod nft;
 mod process;
+#[cfg(test)]
+mod recorded;
 pub mod resolver;
 pub mod route;
 mod scope;

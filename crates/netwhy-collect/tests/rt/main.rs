@@ -5,6 +5,7 @@ mod bpf;
 mod host;
 mod links;
 mod programs;
+mod record;
 mod routes;
 mod space;
 mod tc;
