@@ -10,6 +10,7 @@
 //! | [`connect`] | TCP and UDP as the victim would, several addresses at once | `attempt::Attempts` |
 //! | [`echo`] | ICMP echo | `attempt::Attempts` |
 //! | [`path`] | the hops toward the target, with its own kind of packets | `path::Path` |
+//! | [`pmtu`] | the target, with packets of chosen sizes | `path::PathMtu` |
 //! | [`capture`] | nobody: listens to the question's own packets meanwhile | `capture::FlowCapture` |
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod echo;
 mod limits;
 pub mod names;
 pub mod path;
+pub mod pmtu;
 #[cfg(test)]
 mod testing;
 

@@ -60,7 +60,6 @@ pub(crate) fn set_up(ifindex: u32) {
 }
 
 /// `ip link set mtu`.
-#[allow(dead_code, reason = "the path MTU search comes next")]
 pub(crate) fn set_mtu(dev: &str, mtu: u32) {
     let mut link = vec![0; 16];
     link[4..8].copy_from_slice(&ioctl::index_of(dev).unwrap().to_ne_bytes());
@@ -188,4 +187,21 @@ pub(crate) fn mutations(base: &[u8], count: u32, mut use_it: impl FnMut(&[u8])) 
         }
         use_it(&bytes);
     }
+}
+
+/// Loads a ruleset with nft(8) into the calling thread's namespace. `false`: there is no nft, and said so.
+pub(crate) fn nft(rules: &str) -> bool {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let spawned = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => {
+            println!("skipped: cannot run nft ({error})");
+            return false;
+        }
+    };
+    child.stdin.take().unwrap().write_all(format!("{rules}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    true
 }
