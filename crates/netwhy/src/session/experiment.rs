@@ -85,8 +85,7 @@ impl Session {
             && let Some(flow) = self.question.flows.first()
         {
             let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
-            let _ = (flow, wait);
-            let mtu = Reading::<netwhy_facts::path::PathMtu>::NotAsked; //PENDING netwhy_ask::pmtu::search(flow, &self.budget, &wait);
+            let mtu = netwhy_ask::pmtu::search(flow, &self.budget, &wait);
             self.facts.put(mtu.map(|m| PathMtus(vec![m])));
         }
     }
