@@ -18,6 +18,7 @@ pub mod obstacle;
 pub mod passed;
 pub mod report;
 pub mod routing;
+pub mod service;
 pub mod target;
 #[cfg(test)]
 pub(crate) mod testing;

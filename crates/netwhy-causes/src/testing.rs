@@ -11,6 +11,8 @@
 // Each cause's tests use the part they need.
 #![allow(dead_code)]
 
+mod service;
+
 use std::net::IpAddr;
 
 use netwhy_facts::address::{Address, Addresses};
@@ -25,6 +27,8 @@ use netwhy_walk::{Action, End, Packet, Path, Stage, Step};
 
 use crate::case::{Case, Seen};
 use crate::cause::{Cause, Finding, Verdict};
+
+pub(crate) use service::*;
 
 /// The client's address in every scene of IPv4.
 pub(crate) const CLIENT4: &str = "198.51.100.7";

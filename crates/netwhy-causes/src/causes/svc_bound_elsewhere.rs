@@ -22,14 +22,15 @@
 //! ip(7), ipv6(7) IPV6_V6ONLY, socket(7) SO_BINDTODEVICE; net/ipv4/inet_hashtables.c (compute_score).
 
 use netwhy_facts::question::Scenario;
-use netwhy_facts::socket::{ForeignSockets, Socket, Sockets};
-use netwhy_facts::{Family, Locus, Proto, Role};
+use netwhy_facts::socket::{ForeignSockets, Socket};
+use netwhy_facts::{Absence, Family, Proto, Role};
 use netwhy_walk::End;
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
+use crate::service;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -45,47 +46,68 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    if !matches!(case.forward.end, End::NoSocket { .. }) {
+    if !matches!(case.forward.end, End::NoSocket { .. }) || case.flow.proto == Proto::Icmp {
         return Verdict::Silent;
     }
-    let wanted = if case.flow.proto == Proto::Udp { "UNCONN" } else { "LISTEN" };
-    let fits = |s: &&Socket| s.proto == case.flow.proto && s.lport == case.flow.dport && s.state == wanted;
-    let here = case.facts.latest::<Sockets>().value().and_then(|s| s.sockets.iter().find(fits));
-    let foreign = case.facts.value::<ForeignSockets>().and_then(|s| s.0.iter().find(fits));
-    let Some(socket) = here.or(foreign) else { return Verdict::Silent };
-    let why = if here.is_none() {
-        format!("in another network namespace (net:[{}])", socket.netns)
-    } else if socket.family == Family::Inet6
-        && case.flow.family() == Family::Inet
-        && socket.v6only == Some(true)
-    {
-        "only for IPv6 (IPV6_V6ONLY)".to_string()
-    } else if socket.family != case.flow.family() && !socket.is_wildcard() {
-        format!("only on {}", socket.local)
-    } else if socket.family == Family::Inet && case.flow.family() == Family::Inet6 {
-        "only for IPv4".to_string()
-    } else if socket.ifindex != 0 {
-        format!("only on device {}", case.dev_name(socket.ifindex))
-    } else if !socket.is_wildcard() && socket.local != case.flow.dst {
-        format!("only on {}", socket.local)
-    } else {
-        return Verdict::Silent;
+    let Ok(sockets) = case.sockets() else { return Verdict::Silent };
+    let (dst, port) = case.served_end();
+    let waits = |s: &&Socket| {
+        s.proto == case.flow.proto
+            && s.lport == port
+            && s.state == service::waiting_state(s.proto)
+            && s.rport == 0
     };
-    let owner = socket.owners.value().and_then(|o| o.first());
-    let process =
-        owner.map(|o| format!("{} (pid {})", o.comm, o.pid)).unwrap_or_else(|| "its process".into());
-    let refused =
-        case.errno() == Some("ECONNREFUSED") || case.seen.resets_out > 0 || !case.seen.icmp_out.is_empty();
-    let letter = if case.flow.proto == Proto::Udp { 'u' } else { 't' };
-    Finding::new(
-        Locus::Socket {
-            proto: case.flow.proto,
-            local: socket.local_text(),
-            remote: None,
-            inode: socket.inode,
-            pid: owner.map(|o| o.pid),
-            process: owner.map(|o| o.comm.clone()),
+    // Of several the one that fits best: a wildcard on another device or family before an address.
+    let here = sockets.sockets.iter().filter(waits).max_by_key(|s| s.is_wildcard());
+    if let Some(socket) = here {
+        return match why_not(case, socket, dst) {
+            Some(why) => found(case, socket, why, dst),
+            None => Verdict::Silent,
+        };
+    }
+    let foreign = case.facts.get::<ForeignSockets>();
+    match (foreign.value(), foreign.absence()) {
+        (Some(others), _) => match others.0.iter().find(waits) {
+            Some(s) => found(case, s, format!("in another network namespace (net:[{}])", s.netns), dst),
+            None => Verdict::ruled_out(
+                format!(
+                    "no socket of any address, device or namespace that can be read waits on port {port}"
+                ),
+                vec![
+                    Evidence::new("no-listener", format!("no socket waits on port {port}"), "sock_diag")
+                        .value(0)
+                        .command(service::ss_command(case.flow.proto, port)),
+                ],
+            ),
         },
+        (None, Some(a @ Absence::Denied(_))) => {
+            Verdict::unknown(format!("listeners on port {port} in other network namespaces"), a)
+        }
+        _ => Verdict::Silent,
+    }
+}
+
+/// Why a waiting socket does not take packets to `dst`; `None` when no reason is seen.
+fn why_not(case: &Case<'_>, s: &Socket, dst: std::net::IpAddr) -> Option<String> {
+    let family = Family::of(&dst);
+    if !s.is_wildcard() {
+        return (service::plain(s.local) != dst).then(|| format!("only on {}", s.local));
+    }
+    match (s.family, family) {
+        (Family::Inet6, Family::Inet) if s.v6only == Some(true) => {
+            return Some("only for IPv6 (IPV6_V6ONLY)".into());
+        }
+        (Family::Inet, Family::Inet6) => return Some("only for IPv4".into()),
+        _ => {}
+    }
+    (s.ifindex != 0).then(|| format!("only on device {}", case.dev_name(s.ifindex)))
+}
+
+fn found(case: &Case<'_>, socket: &Socket, why: String, dst: std::net::IpAddr) -> Verdict {
+    let process = service::owner_text(socket);
+    let port = socket.lport;
+    let finding = Finding::new(
+        service::locus(socket),
         format!(
             "{process} listens on {} {why}, so nothing accepts on {}",
             socket.local_text(),
@@ -100,14 +122,86 @@ fn judge(case: &Case<'_>) -> Verdict {
             "sock_diag",
         )
         .value(socket.local_text())
-        .command(format!("ss -{letter}lnpe 'sport = :{}'", case.flow.dport)),
+        .command(service::ss_command(socket.proto, port)),
     )
-    .maybe(case.ev_counter("Tcp.OutRsts"))
+    .maybe(case.ev_counter(if socket.proto == Proto::Tcp { "Tcp.OutRsts" } else { "Udp.NoPorts" }))
     .maybe(case.ev_capture())
-    .fix(Fix::act(format!(
-        "make {process} listen on {} or on the wildcard address",
-        std::net::SocketAddr::new(case.flow.dst, case.flow.dport)
-    )))
-    .verify(case.ask_again())
-    .proven_if(refused)
+    .fix(if socket.netns != 0 {
+        Fix::act(format!("publish port {port} of that namespace, or run {process} in this one"))
+    } else {
+        let wanted = std::net::SocketAddr::new(dst, port);
+        Fix::act(format!("make {process} listen on {wanted} or on the wildcard address"))
+    })
+    .verify(case.ask_again());
+    finding.proven_if(case.refused())
+}
+
+#[cfg(test)]
+mod tests {
+    use netwhy_facts::Locus;
+    use netwhy_facts::socket::Sockets;
+    use netwhy_walk::Stage;
+
+    use super::*;
+    use crate::testing::*;
+
+    fn server(sockets: Vec<Socket>) -> Scene {
+        let locus = Locus::MissingListener { proto: Proto::Tcp, address: ip("203.0.113.2"), port: 80 };
+        Scene::inbound("203.0.113.2", 80)
+            .forward(&[Stage::Input, Stage::SocketLookup], End::NoSocket { locus })
+            .sockets(sockets)
+            .request_in()
+            .reset_out()
+    }
+
+    #[test]
+    fn each_way_of_being_elsewhere_is_told() {
+        let told = |s: Socket| proven(server(vec![s]).judge(&CAUSE)).summary;
+        assert!(told(listener("127.0.0.1", 80, 0, 128)).contains("only on 127.0.0.1"));
+        let mut v6 = listener("::", 80, 0, 128);
+        v6.v6only = Some(true);
+        assert!(told(v6).contains("IPV6_V6ONLY"));
+        let mut dev = listener("0.0.0.0", 80, 0, 128);
+        dev.ifindex = 3;
+        assert!(told(dev).contains("only on device eth1"));
+    }
+
+    #[test]
+    fn a_listener_of_another_namespace_is_named() {
+        let mut far = listener("0.0.0.0", 80, 0, 128);
+        far.netns = 4026532000;
+        let f = proven(server(vec![]).with(ForeignSockets(vec![far])).judge(&CAUSE));
+        assert!(f.summary.contains("net:[4026532000]"), "{}", f.summary);
+    }
+
+    #[test]
+    fn without_a_refusal_it_is_consistent() {
+        let locus = Locus::MissingListener { proto: Proto::Tcp, address: ip("203.0.113.2"), port: 80 };
+        let scene = Scene::inbound("203.0.113.2", 80)
+            .forward(&[Stage::SocketLookup], End::NoSocket { locus })
+            .sockets(vec![listener("127.0.0.1", 80, 0, 128)])
+            .captured();
+        consistent(scene.judge(&CAUSE));
+    }
+
+    #[test]
+    fn no_socket_anywhere_rules_it_out() {
+        ruled_out(server(vec![]).with(ForeignSockets(vec![])).judge(&CAUSE));
+    }
+
+    #[test]
+    fn namespaces_that_may_not_be_entered_are_unknown() {
+        unknown(server(vec![]).denied::<ForeignSockets>("CAP_SYS_ADMIN").judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_socket_on_another_port_or_one_that_serves_is_innocent() {
+        silent(
+            Scene::inbound("203.0.113.2", 80)
+                .sockets(vec![listener("127.0.0.1", 81, 0, 128), listener("0.0.0.0", 80, 0, 128)])
+                .request_in()
+                .judge(&CAUSE),
+        );
+        silent(server(vec![]).denied::<Sockets>("CAP_NET_ADMIN").judge(&CAUSE));
+    }
 }

@@ -7,14 +7,14 @@
 //! The target host is reached, has no socket for the port, and its stack answers with RST (UDP: ICMP 3/3, ICMPv6 1/4).
 //!
 //! ## How netwhy knows
-//! On the server: no socket of any address and namespace it can see listens on the port, and a RST for this flow left it
-//! (`Tcp.OutRsts`). From the client: the RST arrived from the target itself; what listens there cannot be seen, so the
-//! answer is "outside this host".
+//! On the server: no socket of any address and namespace it can see listens on the port, and the stack's refusal was
+//! seen (`Tcp.OutRsts`, `Udp.NoPorts`). From the client: the RST arrived from the target itself; what listens there
+//! cannot be seen, so the answer is "outside this host".
 //!
 //! ## Look-alikes
 //! A listener on another address or in another namespace (svc-bound-elsewhere). A rule that rejects with a reset: from
 //! the client it looks the same; on the server `Tcp.OutRsts` stays flat. A firewall's ICMP rejection: an ICMP error
-//! arrives instead of a RST.
+//! arrives instead of a RST. A closed UDP port seen from the client: udp-port-closed.
 //!
 //! ## What to do
 //! Start the service, or correct the port.
@@ -31,6 +31,7 @@ use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
+use crate::service;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -46,95 +47,171 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let here = case.question.role == Role::Inbound || case.target_is_local();
-    if here { on_the_server(case) } else { from_the_client(case) }
+    if case.flow.proto == Proto::Icmp {
+        return Verdict::Silent;
+    }
+    if case.serves_here() { on_the_server(case) } else { from_the_client(case) }
 }
 
 fn on_the_server(case: &Case<'_>) -> Verdict {
-    let End::NoSocket { .. } = &case.forward.end else { return Verdict::Silent };
-    let port = case.flow.dport;
-    let sockets = match case.facts.latest::<netwhy_facts::socket::Sockets>() {
-        netwhy_facts::Reading::Known { value, .. } => value,
-        absent => {
-            return match absent.absence() {
-                Some(a) => Verdict::unknown(format!("sockets on port {port}"), a),
-                None => Verdict::Silent,
-            };
-        }
+    let (dst, port) = case.served_end();
+    let sockets = match case.sockets() {
+        Ok(sockets) => sockets,
+        Err(a) => return Verdict::unknown(format!("sockets on port {port}"), a),
     };
-    let elsewhere = sockets
-        .sockets
-        .iter()
-        .chain(case.facts.value::<ForeignSockets>().map(|f| f.0.as_slice()).unwrap_or_default())
-        .any(|s| {
-            s.lport == port && s.proto == case.flow.proto && (s.state == "LISTEN" || s.state == "UNCONN")
-        });
-    if elsewhere {
+    let proto = case.flow.proto;
+    let name = proto.name();
+    if let Some(s) = case.listeners().first() {
+        return Verdict::ruled_out(
+            format!("{} listens on {}", service::owner_text(s), s.local_text()),
+            vec![
+                Evidence::new("listener", format!("{name} socket {} waits", s.local_text()), "sock_diag")
+                    .value(s.local_text())
+                    .command(service::ss_command(proto, port)),
+            ],
+        );
+    }
+    let End::NoSocket { .. } = &case.forward.end else { return Verdict::Silent };
+    let foreign = case.facts.value::<ForeignSockets>().map(|f| f.0.as_slice()).unwrap_or_default();
+    let waits = |s: &&netwhy_facts::socket::Socket| {
+        s.lport == port && s.proto == proto && s.state == service::waiting_state(proto) && s.rport == 0
+    };
+    if sockets.sockets.iter().chain(foreign).any(|s| waits(&s)) {
         return Verdict::Silent; // svc-bound-elsewhere names that socket.
     }
-    let name = case.flow.proto.name();
-    let locus = Locus::MissingListener { proto: case.flow.proto, address: case.flow.dst, port };
-    let refused =
-        case.errno() == Some("ECONNREFUSED") || case.seen.resets_out > 0 || !case.seen.icmp_out.is_empty();
-    let letter = if case.flow.proto == Proto::Udp { 'u' } else { 't' };
+    let counter = if proto == Proto::Tcp { "Tcp.OutRsts" } else { udp_no_ports(case) };
+    // ICMP errors are rate-limited; the counter of datagrams without a socket is not.
+    let counted =
+        proto == Proto::Udp && case.seen.requests_in > 0 && case.grew(counter).is_some_and(|d| d > 0);
+    let locus = Locus::MissingListener { proto, address: dst, port };
     Finding::new(locus, format!("no {name} socket of this host accepts on {}", case.flow.target()))
         .maybe(case.ev_attempt())
         .evidence(
             Evidence::new("no-listener", format!("no {name} socket is bound to port {port}"), "sock_diag")
                 .value(0)
-                .command(format!("ss -{letter}lnp 'sport = :{port}'")),
+                .command(service::ss_command(proto, port)),
         )
-        .maybe(if case.flow.proto == Proto::Tcp {
-            case.ev_counter("Tcp.OutRsts")
-        } else {
-            case.ev_counter("Udp.NoPorts")
-        })
+        .maybe(case.ev_counter(counter))
         .maybe(case.ev_capture())
         .fix(Fix::act(format!(
             "start the service that should listen on {name} port {port}, or correct the port"
         )))
         .verify(case.ask_again())
-        .proven_if(refused)
+        .proven_if(case.refused() || counted)
+}
+
+fn udp_no_ports(case: &Case<'_>) -> &'static str {
+    if case.flow.dst.is_ipv4() { "Udp.NoPorts" } else { "Udp6NoPorts" }
 }
 
 fn from_the_client(case: &Case<'_>) -> Verdict {
-    if case.errno() != Some("ECONNREFUSED") {
+    if case.errno() != Some("ECONNREFUSED") || case.flow.proto != Proto::Tcp {
         return Verdict::Silent;
     }
-    let remote_icmp = case.icmp_remote();
-    let by_reset = case.flow.proto == Proto::Tcp && remote_icmp.is_empty();
-    let by_target = remote_icmp.iter().any(|e| e.from == Some(case.flow.dst));
-    if case.flow.proto == Proto::Tcp && !by_reset {
+    let attempt_icmp = case.attempt().is_some_and(|a| !a.icmp.is_empty());
+    if attempt_icmp {
         return Verdict::ruled_out(
-            "the refusal came as an ICMP error, not as a RST",
-            case.ev_counter("Icmp.InDestUnreachs").into_iter().collect(),
+            "the refusal came as an ICMP error, not as a RST of the target",
+            case.ev_counter("Icmp.InDestUnreachs").into_iter().chain(case.ev_capture()).collect(),
         );
     }
-    if case.flow.proto == Proto::Udp && !by_target {
-        return Verdict::Silent;
+    if case.seen.known && case.seen.requests_out == 0 {
+        return Verdict::ruled_out(
+            "no request left this host, so it was not the target that refused",
+            case.ev_capture().into_iter().collect(),
+        );
     }
-    if case.seen.known && case.flow.proto == Proto::Tcp && case.seen.resets_in == 0 {
+    if case.seen.known && case.seen.resets_in == 0 {
         return Verdict::Silent;
     }
     let locus =
         Locus::RemoteEndpoint { address: case.flow.dst, port: case.flow.dport, proto: case.flow.proto };
-    let how = if by_reset { "answered with RST" } else { "answered with ICMP port unreachable" };
     Finding::new(
         locus,
         format!(
-            "{} {how}: the host is reached, and nothing accepts on the port there (or a rule there rejects like the stack does)",
+            "{} answered with RST: the host is reached, and nothing accepts on the port there (or a rule there resets as the stack does)",
             case.flow.target()
         ),
     )
     .maybe(case.ev_attempt())
     .maybe(case.ev_capture())
-    .fix(Fix::act(format!(
-        "on {}: netwhy connect :{} --inbound --from {}",
-        case.flow.dst,
-        case.flow.dport,
-        case.flow.src.map(|s| s.to_string()).unwrap_or_else(|| "CLIENT".into())
-    )))
+    .fix(service::ask_there(case.flow))
     .verify(case.ask_again())
     .outside()
     .proven()
+}
+
+#[cfg(test)]
+mod tests {
+    use netwhy_facts::socket::{ForeignSockets, Sockets};
+    use netwhy_walk::Stage;
+
+    use super::*;
+    use crate::testing::*;
+
+    const IN: &[Stage] = &[Stage::Input, Stage::SocketLookup];
+
+    fn nobody() -> End {
+        let address = ip("203.0.113.2");
+        End::NoSocket { locus: Locus::MissingListener { proto: Proto::Tcp, address, port: 80 } }
+    }
+    fn server() -> Scene {
+        Scene::inbound("203.0.113.2", 80).forward(IN, nobody()).sockets(vec![]).request_in()
+    }
+
+    #[test]
+    fn on_the_server_a_reset_without_a_socket_proves_it() {
+        let f = proven(server().reset_out().rose("Tcp.OutRsts", 1).judge(&CAUSE));
+        assert!(matches!(f.locus, Locus::MissingListener { port: 80, .. }));
+        assert!(!f.outside);
+    }
+
+    #[test]
+    fn from_afar_the_reset_of_the_target_is_outside() {
+        let scene = Scene::client("203.0.113.2", 80).errno("ECONNREFUSED", 1).request_out().reset_in();
+        assert!(proven(scene.judge(&CAUSE)).outside);
+    }
+
+    #[test]
+    fn without_traffic_the_missing_socket_is_consistent() {
+        let quiet = Scene::inbound("203.0.113.2", 80).forward(IN, nobody()).sockets(vec![]).captured();
+        consistent(quiet.judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_listener_rules_it_out() {
+        let scene =
+            Scene::inbound("203.0.113.2", 80).sockets(vec![listener("203.0.113.2", 80, 0, 128)]).request_in();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("service (pid 100)"));
+    }
+
+    #[test]
+    fn a_listener_elsewhere_is_another_cause() {
+        let scene = Scene::inbound("203.0.113.2", 80)
+            .forward(IN, nobody())
+            .sockets(vec![listener("127.0.0.1", 80, 0, 128)])
+            .request_in()
+            .reset_out();
+        silent(scene.judge(&CAUSE));
+        let mut far = listener("0.0.0.0", 80, 0, 128);
+        far.netns = 7;
+        silent(server().with(ForeignSockets(vec![far])).reset_out().judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_refusal_made_here_rules_it_out() {
+        let scene = Scene::client("203.0.113.2", 80).errno("ECONNREFUSED", 0).captured();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("no request left"));
+        let scene = Scene::client("203.0.113.2", 80).icmp_error("ECONNREFUSED", "198.51.100.1", 3, 3);
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("ICMP"));
+    }
+
+    #[test]
+    fn sockets_that_may_not_be_read_are_unknown() {
+        let scene = Scene::inbound("203.0.113.2", 80)
+            .forward(IN, nobody())
+            .denied::<Sockets>("CAP_NET_ADMIN")
+            .request_in();
+        unknown(scene.judge(&CAUSE));
+    }
 }
