@@ -3,10 +3,12 @@
 use crate::cause::Cause;
 
 pub mod accept_queue_full;
+pub mod backlog_too_small;
 pub mod conntrack_full;
 pub mod ct_invalid_drop;
 pub mod dst_ip_not_here;
 pub mod fd_limit_process;
+pub mod fd_limit_system;
 pub mod forward_no_route;
 pub mod forward_policy_drop;
 pub mod forwarding_off;
@@ -20,7 +22,10 @@ pub mod martian_source;
 pub mod neigh_unresolved;
 pub mod notrack_beside_stateful;
 pub mod path_or_remote_drop;
+pub mod port_bind_failure;
 pub mod reply_route_missing;
+pub mod reset_after_accept;
+pub mod reuseport_dead_member;
 pub mod route_missing;
 pub mod route_type_deny;
 pub mod rp_filter;
@@ -28,15 +33,23 @@ pub mod rule_deny;
 pub mod snat_port_exhausted;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
+pub mod svc_stopped;
+pub mod svc_stuck;
+pub mod syn_queue_full;
+pub mod udp_filtered_or_silent;
+pub mod udp_port_closed;
+pub mod udp_rcvbuf_full;
 
 /// Every cause.
 #[rustfmt::skip]
 pub static ALL: &[&Cause] = &[
     &accept_queue_full::CAUSE,
+    &backlog_too_small::CAUSE,
     &conntrack_full::CAUSE,
     &ct_invalid_drop::CAUSE,
     &dst_ip_not_here::CAUSE,
     &fd_limit_process::CAUSE,
+    &fd_limit_system::CAUSE,
     &forward_no_route::CAUSE,
     &forward_policy_drop::CAUSE,
     &forwarding_off::CAUSE,
@@ -50,7 +63,10 @@ pub static ALL: &[&Cause] = &[
     &neigh_unresolved::CAUSE,
     &notrack_beside_stateful::CAUSE,
     &path_or_remote_drop::CAUSE,
+    &port_bind_failure::CAUSE,
     &reply_route_missing::CAUSE,
+    &reset_after_accept::CAUSE,
+    &reuseport_dead_member::CAUSE,
     &route_missing::CAUSE,
     &route_type_deny::CAUSE,
     &rp_filter::CAUSE,
@@ -58,16 +74,24 @@ pub static ALL: &[&Cause] = &[
     &snat_port_exhausted::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
+    &svc_stopped::CAUSE,
+    &svc_stuck::CAUSE,
+    &syn_queue_full::CAUSE,
+    &udp_filtered_or_silent::CAUSE,
+    &udp_port_closed::CAUSE,
+    &udp_rcvbuf_full::CAUSE,
 ];
 
 /// Source text of every cause by id; its header is what `netwhy explain` prints.
 #[rustfmt::skip]
 pub static SOURCES: &[(&str, &str)] = &[
     ("accept-queue-full", include_str!("accept_queue_full.rs")),
+    ("backlog-too-small", include_str!("backlog_too_small.rs")),
     ("conntrack-full", include_str!("conntrack_full.rs")),
     ("ct-invalid-drop", include_str!("ct_invalid_drop.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
+    ("fd-limit-system", include_str!("fd_limit_system.rs")),
     ("forward-no-route", include_str!("forward_no_route.rs")),
     ("forward-policy-drop", include_str!("forward_policy_drop.rs")),
     ("forwarding-off", include_str!("forwarding_off.rs")),
@@ -81,7 +105,10 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
+    ("port-bind-failure", include_str!("port_bind_failure.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
+    ("reset-after-accept", include_str!("reset_after_accept.rs")),
+    ("reuseport-dead-member", include_str!("reuseport_dead_member.rs")),
     ("route-missing", include_str!("route_missing.rs")),
     ("route-type-deny", include_str!("route_type_deny.rs")),
     ("rp-filter", include_str!("rp_filter.rs")),
@@ -89,4 +116,10 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),
+    ("svc-stopped", include_str!("svc_stopped.rs")),
+    ("svc-stuck", include_str!("svc_stuck.rs")),
+    ("syn-queue-full", include_str!("syn_queue_full.rs")),
+    ("udp-filtered-or-silent", include_str!("udp_filtered_or_silent.rs")),
+    ("udp-port-closed", include_str!("udp_port_closed.rs")),
+    ("udp-rcvbuf-full", include_str!("udp_rcvbuf_full.rs")),
 ];
