@@ -15,6 +15,7 @@ pub mod net;
 pub mod nft_build;
 mod node;
 pub mod probe;
+pub mod record;
 mod rootless;
 pub mod run;
 pub mod score;

@@ -164,6 +164,15 @@ pub(crate) enum LabVerb {
         /// The case
         case: String,
     },
+    /// Write the facts of every case that is answered rightly, for the replay tests
+    #[command(hide = true)]
+    Record {
+        /// Where to: DIR/CASE/KERNEL.json
+        dir: PathBuf,
+        /// Only cases whose name contains this
+        #[arg(long, value_name = "PATTERN")]
+        only: Option<String>,
+    },
     /// Every case, scored
     Score {
         /// Only cases whose name contains this

@@ -22,7 +22,9 @@ fn a_bad_target_is_named_with_its_field() {
     assert!(refused(&["connect", "gopher://127.0.0.1:70"]).contains("gopher"));
     assert!(refused(&["connect", ":80"]).contains("--inbound"));
     assert!(refused(&["connect", "-6", "127.0.0.1:80"]).contains("IPv6"));
-    assert!(refused(&["connect", "--from", "::1", "127.0.0.1:80", "--inbound"]).contains("different families"));
+    assert!(
+        refused(&["connect", "--from", "::1", "127.0.0.1:80", "--inbound"]).contains("different families")
+    );
     assert!(refused(&["connect", "--from", "127.0.0.1", "127.0.0.1:80"]).contains("--inbound or --transit"));
     assert!(refused(&["connect", "--transit", "127.0.0.1:80"]).contains("--from"));
 }

@@ -17,6 +17,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global) -> anyhow::Result<u8> {
             run::attempt(case, &mut out, &|report| netwhy_render::text::report_text(report, &options))
         }
         LabVerb::Shell { case } => run::shell(case, &mut out),
+        LabVerb::Record { dir, only } => netwhy_lab::record::record(dir, only.as_deref(), &mut stderr()),
         LabVerb::Score { only } => run::score(only.as_deref(), json, &mut out, &mut stderr()),
     };
     match done {
