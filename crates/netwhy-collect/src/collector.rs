@@ -49,6 +49,12 @@ impl Collector {
         Self::open(Scope::here())
     }
 
+    /// Pretends the namespace was asked for by name.
+    #[cfg(test)]
+    pub(crate) fn name_for_test(&mut self, name: &str) {
+        self.scope.netns = netns::NetnsRef::Name(name.to_owned());
+    }
+
     /// Where it looks.
     #[must_use]
     pub const fn scope(&self) -> &Scope {

@@ -17,6 +17,7 @@ fn decode(kind: &str, payload: &[u8]) -> Result<String, netwhy_wire::netlink::At
     }
     match kind {
         "link" => link::decode_link(payload).map(text),
+        "conf" => crate::sysctl::decode_conf(payload).map(text),
         "vlans" => link::decode_port_vlans(payload).map(text),
         "fdb" => link::decode_fdb(payload).map(text),
         "address" => address::decode_address(payload).map(text),
@@ -57,6 +58,7 @@ fn damaged_answers_end_without_panic() {
         for other in [
             "link",
             "vlans",
+            "conf",
             "fdb",
             "address",
             "route",

@@ -24,6 +24,10 @@ impl Collector {
             let mut out = Resolver::default();
             let conf = self.etc("resolv.conf");
             out.file = conf.display().to_string();
+            // Without a domain or search line libc takes what follows the first dot of the host's name.
+            let hostname = read_text(&self.proc("sys/kernel/hostname")).unwrap_or_default();
+            let own_domain = hostname.trim_end().split_once('.').map(|(_, domain)| domain.to_owned());
+            out.search = own_domain.into_iter().filter(|domain| !domain.is_empty()).collect();
             match read_text(&conf) {
                 Ok(text) => {
                     out.file_present = true;
@@ -93,6 +97,11 @@ pub fn decode_resolv_conf(text: &str, out: &mut Resolver) {
         let mut words = line.split_ascii_whitespace();
         let Some(keyword) = words.next() else { continue };
         let mut bad = || out.bad_lines.push((out.file.clone(), number, line.to_string()));
+        // libc looks for the keyword in the first column and passes over an indented line.
+        if line.starts_with([' ', '\t']) {
+            bad();
+            continue;
+        }
         match keyword {
             "nameserver" => match words.next().and_then(parse_server) {
                 Some(addr) if out.servers.len() < MAX_SERVERS => {
@@ -208,7 +217,7 @@ mod tests {
     #[test]
     fn servers_options_and_search_follow_resolv_conf() {
         let r = resolv(
-            "# c\nnameserver 198.51.100.1\n nameserver 2001:db8::1%eth0\nnameserver 203.0.113.1\nnameserver 203.0.113.2\n\
+            "# c\nnameserver 198.51.100.1\nnameserver 2001:db8::1%eth0\nnameserver 203.0.113.1\nnameserver 203.0.113.2\n\
              domain a.test\nsearch b.test c.test\noptions ndots:20 timeout:2 attempts:0 rotate\nnameserver bogus\nnonsense x\n",
         );
         let servers: Vec<String> = r.servers.iter().map(|s| format!("{} {}", s.addr, s.line)).collect();
@@ -218,6 +227,69 @@ mod tests {
         assert_eq!(r.options, ["rotate"]);
         let bad: Vec<u32> = r.bad_lines.iter().map(|b| b.1).collect();
         assert_eq!(bad, [5, 9, 10]);
+    }
+
+    #[test]
+    fn an_indented_line_is_passed_over() {
+        // Held against glibc 2.36: with only this line it asks 127.0.0.1.
+        let r = resolv(" nameserver 198.51.100.1\n\tsearch a.test\n");
+        assert_eq!((r.servers[0].addr.to_string().as_str(), r.servers[0].line), ("127.0.0.1", 0));
+        assert!(r.search.is_empty());
+        assert_eq!(r.bad_lines.iter().map(|bad| bad.1).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn the_files_of_a_tree_are_read_with_the_overlay_of_a_namespace() {
+        let root = std::env::temp_dir().join(format!("netwhy-resolver-{}", std::process::id()));
+        for (path, text) in [
+            ("etc/resolv.conf", "nameserver 198.51.100.1\n"),
+            ("etc/hosts", "198.51.100.9 db.corp.test\n"),
+            ("etc/netns/blue/resolv.conf", "nameserver 203.0.113.1\nsearch blue.test\n"),
+            ("proc/sys/kernel/hostname", "web1.corp.test\n"),
+            ("run/systemd/resolve/resolv.conf", "nameserver 203.0.113.53\n"),
+        ] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let scope = |netns| crate::Scope { netns, proc: root.join("proc"), root: root.clone(), pid: None };
+        let plain = Collector::open(scope(netwhy_sys::netns::NetnsRef::Current)).unwrap().resolver("db");
+        let plain = plain.value().unwrap();
+        assert!(plain.file_present && plain.file.ends_with("etc/resolv.conf"));
+        assert_eq!(plain.search, ["corp.test"], "from the host's own name");
+        assert_eq!((plain.hosts[0].line, plain.hosts[0].name.as_str()), (1, "db.corp.test"));
+        assert_eq!(plain.nsswitch_hosts, ["files", "dns"]);
+        let resolved = plain.resolved.as_ref().unwrap();
+        assert!(resolved.running && !resolved.stub_configured);
+        assert_eq!(resolved.upstream[0].to_string(), "203.0.113.53");
+        // A name that no namespace has cannot be opened; the file it would select is chosen by the same rule.
+        let mut named = Collector::open(scope(netwhy_sys::netns::NetnsRef::Current)).unwrap();
+        named.name_for_test("blue");
+        let blue = named.resolver("db");
+        let blue = blue.value().unwrap();
+        assert!(blue.file.ends_with("etc/netns/blue/resolv.conf"), "{}", blue.file);
+        assert_eq!(blue.search, ["blue.test"]);
+        assert!(blue.hosts_file.ends_with("etc/hosts"), "no overlay of this one");
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn any_bytes_are_survived() {
+        let files = [
+            "nameserver\nsearch\noptions\nnameserver 1.2.3.4.5 x\noptions ndots:\nndots:99999999999999\n",
+            "hosts: [ files ]dns[\nhosts\n:\nhosts: [!X=y] files",
+            "1.2.3.4\n::1 \nfe80::1%eth0 a b c\n\u{0}\u{7f}\n",
+        ];
+        for text in files {
+            crate::testing::damage(text.as_bytes(), 2_000, |bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                let mut out = Resolver { search: vec!["x".into()], ..Resolver::default() };
+                decode_resolv_conf(&text, &mut out);
+                decode_nsswitch(&text, &mut out);
+                decode_hosts(&text, "a", &mut out);
+                assert!(out.servers.len() <= MAX_SERVERS && !out.servers.is_empty());
+            });
+        }
     }
 
     #[test]

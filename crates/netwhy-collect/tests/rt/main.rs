@@ -2,10 +2,12 @@
 //! tools.
 
 mod bpf;
+mod cost;
 mod host;
 mod links;
 mod programs;
 mod record;
 mod routes;
+mod settings;
 mod space;
 mod tc;
