@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use netwhy_sys::bpf::Link;
 use netwhy_sys::process::PidFd;
 use netwhy_sys::signal::Signal;
 
@@ -48,6 +49,7 @@ type Started = (Service, BufReader<ChildStdout>, String);
 pub struct Lab {
     // Services end before the nodes they live in.
     services: Vec<Service>,
+    links: Vec<Link>,
     nodes: Vec<Node>,
     directory: PathBuf,
     exe: PathBuf,
@@ -61,7 +63,7 @@ impl Lab {
         let directory = std::env::temp_dir().join(format!("netwhy-lab-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory)
             .map_err(LabError::io(format!("create {}", directory.display())))?;
-        Ok(Lab { services: Vec::new(), nodes: Vec::new(), directory, exe })
+        Ok(Lab { services: Vec::new(), links: Vec::new(), nodes: Vec::new(), directory, exe })
     }
 
     /// As [`Self::new`], run by the program that is running.
@@ -174,6 +176,16 @@ impl Lab {
         Ok(())
     }
 
+    /// Keeps a BPF link until [`Self::drop_links`] or the end.
+    pub fn keep_link(&mut self, link: Link) {
+        self.links.push(link);
+    }
+
+    /// Lets go of the BPF links kept: their programs are detached.
+    pub fn drop_links(&mut self) {
+        self.links.clear();
+    }
+
     /// Sends a service's process a signal.
     pub fn signal(&mut self, service: &str, signal: Signal) -> Result<()> {
         let found = self.services.iter().find(|one| one.name == service);
@@ -212,6 +224,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.services.clear();
+        self.links.clear();
         self.nodes.clear();
         let _ = std::fs::remove_dir_all(&self.directory);
     }

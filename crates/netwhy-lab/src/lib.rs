@@ -10,6 +10,7 @@ pub mod case;
 pub mod cases;
 mod error;
 mod hidden;
+pub mod ipt_build;
 mod lab;
 pub mod net;
 pub mod nft_build;

@@ -4,11 +4,42 @@
 mod accept_queue_full;
 mod bridge_port_blocked;
 mod bridge_port_missing;
+mod control_bridge;
+mod control_decoys;
+mod control_decoys_inbound;
+mod control_decoys_transit;
+mod control_inbound;
+mod control_name;
+mod control_nat;
+mod control_timewait;
+mod control_transit;
+mod control_two_hosts;
+mod control_udp;
+mod control_v6;
 mod dnat_dead_backend;
+mod dns_down;
+mod dns_garbage;
+mod dns_no_route;
+mod dns_nsswitch;
+mod dns_nxdomain;
+mod dns_refused;
+mod dns_servfail;
+mod dns_stale_hosts;
+mod dns_timeout;
+mod dns_truncated;
+mod dns_wrong_answer;
 mod dst_ip_not_here;
+mod ephemeral_exhausted;
 mod fd_limit_process;
 mod forwarding_off;
 mod forwarding_off_v6;
+mod ipt_drop_chain;
+mod ipt_drop_input;
+mod ipt_drop_output;
+mod ipt_drop_output_v6;
+mod ipt_policy_forward;
+mod ipt_reject_input;
+mod ipt_reject_reset;
 mod ipv6_disabled;
 mod link_down;
 mod link_no_carrier;
@@ -18,6 +49,7 @@ mod nat_missing;
 mod neigh_static_wrong;
 mod neigh_unresolved;
 mod neigh_unresolved_v6;
+mod netfilter_bpf_drop;
 mod nft_drop_bridge;
 mod nft_drop_forward;
 mod nft_drop_input;
@@ -44,6 +76,18 @@ mod nft_reject_input_reset;
 mod nft_reject_output;
 mod nft_reject_output_reset;
 mod nft_rule_order;
+mod outside_accept_queue;
+mod outside_host_unreachable;
+mod outside_loop;
+mod outside_no_route;
+mod outside_not_arriving;
+mod outside_not_listening;
+mod outside_port_unreachable;
+mod outside_reply_route;
+mod outside_router_drop;
+mod outside_router_reject;
+mod outside_server_drop;
+mod outside_transit_server;
 mod prefsrc_wrong;
 mod reply_route_blackhole;
 mod reply_route_missing;
@@ -59,6 +103,7 @@ mod router_route_missing;
 mod rp_filter;
 mod rule_prohibit;
 mod rule_wrong_table;
+mod snat_exhausted;
 mod svc_bound_device;
 mod svc_bound_loopback;
 mod svc_bound_other_address;
@@ -68,6 +113,21 @@ mod svc_not_listening_udp;
 mod svc_reset;
 mod svc_stopped;
 mod syn_queue_full;
+mod tbf_drop;
+mod tc_filter_drop;
+mod tcx_drop_egress;
+mod tcx_drop_ingress;
+mod two_families;
+mod two_filter_and_rule;
+mod two_forwarding_and_policy;
+mod two_hosts_line_and_rule;
+mod two_input_and_loopback;
+mod two_output_and_reply;
+mod two_reject_and_stopped_service;
+mod two_reply_route_and_input;
+mod two_route_and_rule;
+mod two_rules;
+mod xdp_drop;
 
 use crate::case::Case;
 
@@ -77,11 +137,42 @@ pub static ALL: &[&Case] = &[
     &accept_queue_full::CASE,
     &bridge_port_blocked::CASE,
     &bridge_port_missing::CASE,
+    &control_bridge::CASE,
+    &control_decoys::CASE,
+    &control_decoys_inbound::CASE,
+    &control_decoys_transit::CASE,
+    &control_inbound::CASE,
+    &control_name::CASE,
+    &control_nat::CASE,
+    &control_timewait::CASE,
+    &control_transit::CASE,
+    &control_two_hosts::CASE,
+    &control_udp::CASE,
+    &control_v6::CASE,
     &dnat_dead_backend::CASE,
+    &dns_down::CASE,
+    &dns_garbage::CASE,
+    &dns_no_route::CASE,
+    &dns_nsswitch::CASE,
+    &dns_nxdomain::CASE,
+    &dns_refused::CASE,
+    &dns_servfail::CASE,
+    &dns_stale_hosts::CASE,
+    &dns_timeout::CASE,
+    &dns_truncated::CASE,
+    &dns_wrong_answer::CASE,
     &dst_ip_not_here::CASE,
+    &ephemeral_exhausted::CASE,
     &fd_limit_process::CASE,
     &forwarding_off::CASE,
     &forwarding_off_v6::CASE,
+    &ipt_drop_chain::CASE,
+    &ipt_drop_input::CASE,
+    &ipt_drop_output::CASE,
+    &ipt_drop_output_v6::CASE,
+    &ipt_policy_forward::CASE,
+    &ipt_reject_input::CASE,
+    &ipt_reject_reset::CASE,
     &ipv6_disabled::CASE,
     &link_down::CASE,
     &link_no_carrier::CASE,
@@ -91,6 +182,7 @@ pub static ALL: &[&Case] = &[
     &neigh_static_wrong::CASE,
     &neigh_unresolved::CASE,
     &neigh_unresolved_v6::CASE,
+    &netfilter_bpf_drop::CASE,
     &nft_drop_bridge::CASE,
     &nft_drop_forward::CASE,
     &nft_drop_input::CASE,
@@ -117,6 +209,18 @@ pub static ALL: &[&Case] = &[
     &nft_reject_output::CASE,
     &nft_reject_output_reset::CASE,
     &nft_rule_order::CASE,
+    &outside_accept_queue::CASE,
+    &outside_host_unreachable::CASE,
+    &outside_loop::CASE,
+    &outside_no_route::CASE,
+    &outside_not_arriving::CASE,
+    &outside_not_listening::CASE,
+    &outside_port_unreachable::CASE,
+    &outside_reply_route::CASE,
+    &outside_router_drop::CASE,
+    &outside_router_reject::CASE,
+    &outside_server_drop::CASE,
+    &outside_transit_server::CASE,
     &prefsrc_wrong::CASE,
     &reply_route_blackhole::CASE,
     &reply_route_missing::CASE,
@@ -132,6 +236,7 @@ pub static ALL: &[&Case] = &[
     &rp_filter::CASE,
     &rule_prohibit::CASE,
     &rule_wrong_table::CASE,
+    &snat_exhausted::CASE,
     &svc_bound_device::CASE,
     &svc_bound_loopback::CASE,
     &svc_bound_other_address::CASE,
@@ -141,4 +246,19 @@ pub static ALL: &[&Case] = &[
     &svc_reset::CASE,
     &svc_stopped::CASE,
     &syn_queue_full::CASE,
+    &tbf_drop::CASE,
+    &tc_filter_drop::CASE,
+    &tcx_drop_egress::CASE,
+    &tcx_drop_ingress::CASE,
+    &two_families::CASE,
+    &two_filter_and_rule::CASE,
+    &two_forwarding_and_policy::CASE,
+    &two_hosts_line_and_rule::CASE,
+    &two_input_and_loopback::CASE,
+    &two_output_and_reply::CASE,
+    &two_reject_and_stopped_service::CASE,
+    &two_reply_route_and_input::CASE,
+    &two_route_and_rule::CASE,
+    &two_rules::CASE,
+    &xdp_drop::CASE,
 ];

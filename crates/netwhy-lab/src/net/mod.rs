@@ -1,10 +1,13 @@
 //! Changes to a node's network, written over netlink: every one on a socket that was opened inside the node.
 
 pub mod addr;
+pub mod bpf;
+pub mod conntrack;
 pub mod link;
 pub mod neigh;
 pub mod route;
 pub mod rule;
+pub mod tc;
 
 use std::net::IpAddr;
 

@@ -1,0 +1,28 @@
+//! nsswitch.conf asks files only; the name server would know.
+
+use serde_json::json;
+
+use crate::case::{Ask, Broken, Case, Victim};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "dns-nsswitch",
+    title: "nsswitch does not ask the name server",
+    topology: Topology::TwoHosts,
+    ask: Ask { node: "client", args: &["connect", "db.example.test:8080"] },
+    victim: Victim { node: "client", target: "tcp://db.example.test:8080", sees: &["name unresolved"] },
+    fault,
+    ruled_out: &[],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    lab.serve("server", "named", "dns", &["203.0.113.2:53", "db.example.test=203.0.113.2"])?;
+    let client = lab.node("client")?;
+    client.write_etc("resolv.conf", "options timeout:1 attempts:1\nnameserver 203.0.113.2\n")?;
+    client.write_etc("nsswitch.conf", "passwd:\tfiles\nhosts:\tfiles\n")?;
+    Ok(Broken::by("dns-nsswitch", json!({"kind": "config-line"}))
+        .heal(|lab| lab.node("client")?.write_etc("nsswitch.conf", "hosts:\tfiles dns\n")))
+}
