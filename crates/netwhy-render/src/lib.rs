@@ -4,12 +4,14 @@
 //! [`escape`] before it can reach a terminal.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod escape;
 pub mod explain;
 pub mod json;
 pub mod locus;
 pub mod schema;
 pub mod text;
+pub mod walk;
 
 pub use escape::escape_terminal;
 pub use text::{TextOptions, report_text};

@@ -135,8 +135,11 @@ pub(crate) struct ExplainArgs {
 /// `netwhy facts`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FactsArgs {
-    /// A family; without it all that are cheap to read
+    /// A family; without it the list of them (with --json: every family that needs no flow)
     pub(crate) family: Option<String>,
+    /// Facts about the flow to this address: ADDRESS:PORT, udp://ADDRESS:PORT
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) about: Option<String>,
     /// List the families
     #[arg(long)]
     pub(crate) list: bool,

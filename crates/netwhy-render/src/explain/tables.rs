@@ -57,7 +57,7 @@ const fn words(
 /// Every table.
 #[rustfmt::skip]
 pub(super) static ALL: &[Table] = &[
-    words(Kind::Errno, "", "the system call", "strace -f -e trace=network COMMAND", errno::ERRNO),
+    words(Kind::Errno, "", "connect, send, recv, accept, bind", "strace -f -e trace=network COMMAND", errno::ERRNO),
     counters("Ip.", SNMP, NSTAT, ip::IP),
     counters("Icmp.", SNMP, NSTAT, icmp_mib::ICMP),
     counters("Tcp.", SNMP, NSTAT, tcp_mib::TCP),

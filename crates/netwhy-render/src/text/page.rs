@@ -76,6 +76,7 @@ impl Page {
         let text = escape_terminal(text);
         let first = at.max(columns(label) + if label.is_empty() { 0 } else { 2 });
         let pad = " ".repeat(first.saturating_sub(columns(label)));
+        let pad = if text.is_empty() { String::new() } else { pad };
         let lines = wrap(&text, self.width.saturating_sub(first), self.width.saturating_sub(at).max(20));
         let _ = write!(self.out, "{}", self.paint(label_style, label));
         for (i, line) in lines.iter().enumerate() {

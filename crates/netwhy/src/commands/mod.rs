@@ -1,7 +1,12 @@
 //! One file per verb. Each reads its arguments, calls the floors and prints.
 
+mod capabilities;
 mod connect;
+mod explain;
+mod facts;
 mod lab;
+mod schema;
+mod walk;
 
 use clap::CommandFactory;
 use netwhy_causes::Report;
@@ -19,7 +24,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
             clap_complete::generate(shell, &mut Cli::command(), "netwhy", &mut std::io::stdout());
             Ok(0)
         }
-        _ => anyhow::bail!("not built yet"),
+        Command::Walk(args) => walk::run(&args, global),
+        Command::Explain(args) => explain::run(&args, global),
+        Command::Facts(args) => facts::run(&args, global),
+        Command::Capabilities => capabilities::run(global),
+        Command::Schema => schema::run(global),
     }
 }
 
@@ -48,14 +57,24 @@ fn terminal_width() -> usize {
 
 /// Prints an answer in the form asked for.
 pub(crate) fn print_report(report: &Report, global: &Global) -> anyhow::Result<()> {
-    use std::io::Write;
-    let text = if global.jsonl {
-        netwhy_render::json::line(report)?
-    } else if global.json {
-        netwhy_render::json::document(report)?
-    } else {
-        netwhy_render::text::report_text(report, &text_options(global))
+    if global.json || global.jsonl {
+        return print_json(report, global);
+    }
+    print(&netwhy_render::text::report_text(report, &text_options(global)))
+}
+
+/// Prints a value as JSON: one line for `--jsonl`, else one indented document.
+pub(crate) fn print_json<T: serde::Serialize>(value: &T, global: &Global) -> anyhow::Result<()> {
+    let text = match global.jsonl {
+        true => netwhy_render::json::line(value)?,
+        false => netwhy_render::json::document(value)?,
     };
+    print(&text)
+}
+
+/// Writes a result to standard output.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;

@@ -6,6 +6,7 @@
 mod experiment;
 mod gather;
 mod reproduce;
+mod walk;
 mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
