@@ -33,10 +33,7 @@ pub(crate) enum Verdict {
 
 /// The locus of a rule.
 pub(crate) fn rule_locus(walk: &Walk<'_, '_>, rule: &NftRule) -> Locus {
-    let text = match walk.w.nft {
-        Some(nft) => crate::text::rule_text(nft, rule),
-        None => String::new(),
-    };
+    let text = walk.rule_text(rule);
     Locus::NftRule {
         family: rule.family.name().into(),
         table: rule.table.clone(),
@@ -185,8 +182,13 @@ impl<'a> Walk<'a, '_> {
 
     /// A rule in words for a step.
     pub(crate) fn rule_words(&self, rule: &NftRule) -> String {
-        let text = self.w.nft.map(|n| crate::text::rule_text(n, rule)).unwrap_or_default();
-        format!("rule handle {} ({text})", rule.handle)
+        format!("rule handle {} ({})", rule.handle, self.rule_text(rule))
+    }
+
+    /// The rule as nft(8) writes it, with the names of this namespace's devices.
+    fn rule_text(&self, rule: &NftRule) -> String {
+        let name = |index: u32| self.w.link(index).map(|l| l.name.clone());
+        self.w.nft.map(|n| crate::text::rule_text_named(n, rule, &name)).unwrap_or_default()
     }
 
     fn nft_policy(

@@ -1,19 +1,29 @@
 //! Rules, chains and ends in words.
 
+pub(crate) mod fields;
+pub(crate) mod nft;
+pub(crate) mod values;
+pub(crate) mod xt;
+
 use netwhy_facts::Locus;
 use netwhy_facts::nft::{Nft, NftChain, NftFamily, NftRule};
 use netwhy_facts::xtables::XtRule;
 
 use crate::path::End;
 
-/// An nftables rule as nft(8) writes it.
-pub fn rule_text(_nft: &Nft, rule: &NftRule) -> String {
-    format!("{} expressions", rule.exprs.len())
+/// An nftables rule as nft(8) writes it. Devices told by index are named only when they are the loopback device.
+pub fn rule_text(nft: &Nft, rule: &NftRule) -> String {
+    rule_text_named(nft, rule, &|_| None)
+}
+
+/// An nftables rule as nft(8) writes it, with the names of devices told by index.
+pub fn rule_text_named(nft: &Nft, rule: &NftRule, names: &dyn Fn(u32) -> Option<String>) -> String {
+    nft::Decompiler::new(nft, rule, names).text()
 }
 
 /// A legacy rule as iptables-save writes it.
-pub fn xt_rule_text(chain: &str, _rule: &XtRule) -> String {
-    format!("-A {chain}")
+pub fn xt_rule_text(chain: &str, rule: &XtRule) -> String {
+    xt::rule(chain, rule)
 }
 
 /// The name of a base chain's hook.
