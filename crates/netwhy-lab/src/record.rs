@@ -25,7 +25,9 @@ pub fn record(dir: &Path, only: Option<&str>, progress: &mut dyn Write) -> Resul
     let mut failed = 0;
     for case in cases::ALL.iter().filter(|case| only.is_none_or(|word| case.id.contains(word))) {
         let file = dir.join(case.id).join(format!("{kernel}.json"));
-        let line = match one(case, &file) {
+        let line = match one(case, &file)
+            .and_then(|ids| neutral(&file, release.trim(), &kernel).map(|()| ids))
+        {
             Ok(ids) => format!("recorded {}: {}", case.id, if ids.is_empty() { "no cause" } else { &ids }),
             Err(error) => {
                 failed += 1;

@@ -16,6 +16,8 @@ use super::Session;
 
 /// Addresses of one target that are judged; a name with more is asked at these.
 const MAX_FLOWS: usize = 8;
+/// Hosts with more devices are read only where the question's routes lead.
+const MANY_DEVICES: usize = 64;
 
 impl Session {
     /// Host, links, addresses, rules, routes, settings: what every question needs and no question makes large.
@@ -92,6 +94,7 @@ impl Session {
     /// Everything about the flows' paths: FIB answers, neighbours, rulesets, tracking, sockets, programs.
     pub(super) fn gather_path(&mut self) {
         self.gather_fib();
+        let devices = self.devices();
         let c = &self.collector;
         self.facts.put(c.nft());
         //PENDING self.facts.put(c.xtables());
@@ -100,10 +103,40 @@ impl Session {
         //PENDING self.facts.put(c.ct_entries(&self.question.flows));
         self.facts.put(c.neigh_tables());
         self.facts.put(c.xfrm());
-        self.facts.put(c.bpf(None, &[std::process::id()]));
-        self.facts.put(c.tc(None));
+        self.facts.put(c.bpf(devices.as_deref(), &[std::process::id()]));
+        self.facts.put(c.tc(devices.as_deref()));
         self.facts.put(c.fdb());
         self.gather_sockets();
+    }
+
+    /// Devices whose programs, queues and neighbours are read: all of them on an ordinary host, those the routes of
+    /// this question use (with what they stand on) on one with very many.
+    pub(super) fn devices(&self) -> Option<Vec<u32>> {
+        let links = self.facts.value::<Links>()?;
+        if links.0.len() <= MANY_DEVICES || self.question.role == Role::Transit {
+            return None;
+        }
+        let answers = self.facts.value::<FibAnswers>()?;
+        let mut wanted: Vec<u32> = answers
+            .0
+            .iter()
+            .filter_map(|a| match &a.result {
+                FibResult::Route(route) => route.oif,
+                FibResult::Error { .. } => None,
+            })
+            .collect();
+        let mut at = 0;
+        while let Some(index) = wanted.get(at).copied() {
+            at += 1;
+            let link = links.by_index(index);
+            for next in link.into_iter().flat_map(|l| [l.master, l.lower.filter(|_| l.peer_netns.is_none())])
+            {
+                wanted.extend(next.filter(|n| !wanted.contains(n)));
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        Some(wanted)
     }
 
     /// The kernel's own routing answers; the first one tells the source address a client would use.

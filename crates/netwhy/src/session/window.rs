@@ -6,6 +6,7 @@ use netwhy_ask::capture::{self, FlowWindow};
 use netwhy_capture::{FlowFilter, Options, Tuple};
 use netwhy_causes::engine::FlowPaths;
 use netwhy_collect::neigh::NeighFilter;
+use netwhy_facts::neigh::Neighbours;
 use netwhy_facts::nft::Nft;
 use netwhy_facts::question::Role;
 use netwhy_facts::xtables::Xtables;
@@ -24,8 +25,8 @@ impl Session {
     /// Starts the capture and takes the first sample of every counter, as late as possible.
     pub(super) fn arm(&mut self, paths: &[FlowPaths]) -> Window {
         let capture = FlowWindow::open(self.filter(paths), &Options::default());
+        self.facts.put(self.neighbours());
         let c = &self.collector;
-        self.facts.put(c.neighbours(NeighFilter::All));
         self.facts.put(c.softnet());
         self.facts.put(c.mib());
         Window { capture }
@@ -45,10 +46,11 @@ impl Session {
             //PENDING self.facts.put_after(c.xtables());
         }
         //PENDING self.facts.put_after(c.ct_entries(&self.question.flows));
-        self.facts.put_after(c.neighbours(NeighFilter::All));
+        let neighbours = self.neighbours();
+        self.facts.put_after(neighbours);
         self.facts.put_after(c.neigh_tables());
         self.facts.put_after(c.links());
-        self.facts.put_after(c.tc(None));
+        self.facts.put_after(c.tc(self.devices().as_deref()));
         let sockets = self.sockets();
         self.facts.put_after(sockets);
         self.facts.put(c.kernel_log(self.started_monotonic));
@@ -58,6 +60,13 @@ impl Session {
         self.facts.put(Reading::<netwhy_facts::event::KernelEvents>::unsupported(
             "this build has no probe engine yet",
         ));
+    }
+
+    fn neighbours(&self) -> Reading<Neighbours> {
+        match self.devices() {
+            Some(devices) => self.collector.neighbours(NeighFilter::Devices(&devices)),
+            None => self.collector.neighbours(NeighFilter::All),
+        }
     }
 
     /// The question's flows before and after translation, and the next hops of both directions.
