@@ -286,11 +286,11 @@ impl<'a> Case<'a> {
     /// Evidence: the predicted path ends at this step.
     pub fn ev_prediction(&self, path: &Path, direction: &str) -> Evidence {
         let text = path.last().map(|s| s.text.clone()).unwrap_or_default();
-        let e = Evidence::new(
-            format!("prediction:{direction}"),
-            format!("the {direction} path ends here: {text}"),
-            "netwhy walk",
-        );
+        let mut text = format!("the {direction} path ends here: {text}");
+        if !path.assumptions.is_empty() {
+            text.push_str(&format!(" (taking for granted: {})", path.assumptions.join("; ")));
+        }
+        let e = Evidence::new(format!("prediction:{direction}"), text, "netwhy walk");
         match path.last().and_then(|s| s.locus.as_ref()) {
             Some(locus) => e.command(crate::fix::show(locus)),
             None => e,

@@ -60,7 +60,7 @@ fn judge_one<'a>(
         finding = finding.fix(f);
     }
     let finding = extend(o, finding).verify(case.ask_again());
-    let sure = o.path.is_certain() || case.rule_counter(locus).is_some_and(|n| n > 0);
+    let sure = case.firm(o.path) || case.rule_counter(locus).is_some_and(|n| n > 0);
     finding.proven_if(sight == Sight::Agrees && sure && !o.next)
 }
 
@@ -178,6 +178,28 @@ pub fn ipt_selector(locus: &Locus, p: &Packet, direction: Direction) -> String {
             out
         }
     }
+}
+
+/// Rules a firewall out where the flow failed and one could be suspected: the ruleset was read and, executed on the
+/// packet, lets it pass. `wanted` tells the obstacles the asking cause would speak about.
+pub fn cleared(case: &Case<'_>, wanted: impl Fn(&Obstacle<'_>) -> bool, path: &netwhy_walk::Path) -> Verdict {
+    let read = case.facts.get::<netwhy_facts::nft::Nft>().is_known() && case.firewall_absence().is_none();
+    let suspected = case
+        .obstacles()
+        .iter()
+        .any(|o| wanted(o) && (o.is_firewall() || matches!(o.path.end, netwhy_walk::End::Insufficient { .. })));
+    if !read || suspected || matches!(path.end, netwhy_walk::End::Insufficient { .. }) {
+        return Verdict::Silent;
+    }
+    let hooks = path.steps.iter().filter(|s| s.text.contains("policy") || s.text.contains(" accept by "));
+    let text = match hooks.map(|s| s.text.clone()).collect::<Vec<_>>() {
+        none if none.is_empty() => "no rule of this host concerns the packet".to_string(),
+        some => format!("the rules of this host, executed on the packet, let it pass ({})", some.join("; ")),
+    };
+    Verdict::ruled_out(
+        text.clone(),
+        vec![Evidence::new("ruleset", text, "netwhy walk").command("nft list ruleset")],
+    )
 }
 
 /// What to answer when no rule was predicted to drop: unknown when the rules could not be read and the packets

@@ -397,6 +397,18 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Whether a predicted end stands whatever the walker had to take for granted: things it could not read can only
+    /// stop the packet earlier, and things that fare alike either way do not matter.
+    pub fn firm(&self, path: &Path) -> bool {
+        let harmless = |a: &String| {
+            a.starts_with("not known: ")
+                || a.ends_with("taken as none")
+                || (a.contains(" table ") && a.contains(" lets the packet pass ("))
+        };
+        path.assumptions.iter().all(harmless)
+            && !matches!(path.end, End::Insufficient { .. } | End::Stolen { .. })
+    }
+
     /// Why the firewall could not be read, when it could not.
     pub fn firewall_absence(&self) -> Option<Absence> {
         let nft = self.facts.get::<Nft>().absence();

@@ -120,6 +120,18 @@ pub fn denied<'a>(
     Verdict::several(all)
 }
 
+/// Rules a missing route out where a path was routed.
+pub fn found(case: &Case<'_>, path: &netwhy_walk::Path) -> Verdict {
+    let Some(route) = deciding_route(path) else { return Verdict::Silent };
+    let dst = path.finally.dst;
+    let text = format!("the lookup for {dst} finds {}", object_text(route));
+    let _ = case;
+    Verdict::ruled_out(
+        text.clone(),
+        vec![Evidence::new("fib", text, "rules and routes").command(format!("ip route get {dst}"))],
+    )
+}
+
 /// The destination whose lookup an obstacle is about.
 pub fn wanted_dst(o: &Obstacle<'_>) -> std::net::IpAddr {
     o.path.finally.dst

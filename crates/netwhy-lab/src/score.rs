@@ -187,7 +187,11 @@ fn mib(bytes: u64) -> f64 {
 }
 
 fn not_ruled_out(case: &Case, answer: &Answer) -> Vec<String> {
-    let missing = |id: &&&str| !answer.report.ruled_out.iter().any(|one| one.id == **id);
+    // A look-alike may also be folded into the cause that brings it about.
+    let missing = |id: &&&str| {
+        !answer.report.ruled_out.iter().any(|one| one.id == **id)
+            && !answer.report.causes.iter().any(|one| one.explains.iter().any(|other| other == **id))
+    };
     case.ruled_out.iter().filter(missing).map(|id| (*id).to_owned()).collect()
 }
 

@@ -43,7 +43,7 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    routing::denied(
+    let verdict = routing::denied(
         case,
         |o, locus| {
             matches!(locus, Locus::MissingRoute { .. })
@@ -63,7 +63,13 @@ fn judge(case: &Case<'_>) -> Verdict {
                 ))
                 .verify(format!("{ip} route get {dst}"))
         },
-    )
+    );
+    let s = &case.seen;
+    if verdict == Verdict::Silent && case.question.role == Role::Transit && s.requests_in > 0 && s.requests_out == 0
+    {
+        return routing::found(case, case.forward);
+    }
+    verdict
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    firewall::judge_drops(
+    let verdict = firewall::judge_drops(
         case,
         |o| o.way == Way::Through && is_policy(o.locus),
         |o, mut finding| {
@@ -54,7 +54,11 @@ fn judge(case: &Case<'_>) -> Verdict {
             });
             finding
         },
-    )
+    );
+    if verdict == Verdict::Silent && case.question.role == Role::Transit && case.vanished().is_some() {
+        return firewall::cleared(case, |_| true, case.forward);
+    }
+    verdict
 }
 
 #[cfg(test)]

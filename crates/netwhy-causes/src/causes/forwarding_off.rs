@@ -62,12 +62,21 @@ fn judge(case: &Case<'_>) -> Verdict {
         },
     );
     let s = &case.seen;
-    if verdict == Verdict::Silent && case.question.role == Role::Transit && s.known && s.requests_in > 0 {
-        let flat = case.grew("Ip.InAddrErrors") == Some(0) && case.flow.family() == Family::Inet;
-        if flat && s.requests_out == 0 {
+    if verdict == Verdict::Silent && s.known && s.requests_in > 0 {
+        let counter = if case.flow.family() == Family::Inet { "Ip.InAddrErrors" } else { "Ip6InAddrErrors" };
+        if s.requests_out > 0 {
             return Verdict::ruled_out(
-                "packets arrived and InAddrErrors did not move",
-                case.ev_counter("Ip.InAddrErrors").into_iter().collect(),
+                "this host does forward: packets of the flow went on",
+                case.ev_capture().into_iter().collect(),
+            );
+        }
+        if case.question.role == Role::Inbound && !case.target_is_local() {
+            return Verdict::ruled_out("this host is asked for as the target, not as a router", vec![]);
+        }
+        if case.question.role == Role::Transit && case.grew(counter) == Some(0) {
+            return Verdict::ruled_out(
+                format!("packets arrived and {} did not move", counter.rsplit('.').next().unwrap_or(counter)),
+                case.ev_counter(counter).into_iter().collect(),
             );
         }
     }

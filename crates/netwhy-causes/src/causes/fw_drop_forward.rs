@@ -56,7 +56,11 @@ fn judge(case: &Case<'_>) -> Verdict {
             case.ev_capture().into_iter().collect(),
         );
     }
-    firewall::unreadable(case, s.known && s.requests_in > 0 && s.requests_out == 0 && s.icmp_out.is_empty())
+    let vanished = case.vanished();
+    match firewall::unreadable(case, vanished.is_some()) {
+        Verdict::Silent if vanished.is_some() => firewall::cleared(case, |_| true, case.forward),
+        verdict => verdict,
+    }
 }
 
 /// Whether the object is a chain's policy, not a rule.

@@ -53,14 +53,19 @@ fn judge(case: &Case<'_>) -> Verdict {
         return verdict;
     }
     let s = &case.seen;
-    if s.known && s.requests_in > 0 && s.answers_out + s.resets_out > 0 {
+    if s.known && s.requests_in > 0 && (s.answers_out + s.resets_out > 0 || !s.icmp_out.is_empty()) {
         return Verdict::ruled_out(
             "requests were answered, so no rule of this host dropped them on the way in",
             case.ev_capture().into_iter().collect(),
         );
     }
-    let vanished = s.known && s.requests_in > 0 && s.answers_out + s.resets_out == 0 && s.icmp_out.is_empty();
-    firewall::unreadable(case, vanished)
+    let vanished = s.known && s.requests_in > 0;
+    match firewall::unreadable(case, vanished) {
+        Verdict::Silent if vanished => {
+            firewall::cleared(case, |o| o.direction == Direction::Forward, case.forward)
+        }
+        verdict => verdict,
+    }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn by_rule(case: &Case<'_>, o: &Obstacle<'_>, with: &str) -> Verdict {
     for f in firewall::let_pass(o) {
         finding = finding.fix(f);
     }
-    let sure = o.path.is_certain() || case.rule_counter(locus).is_some_and(|n| n > 0);
+    let sure = case.firm(o.path) || case.rule_counter(locus).is_some_and(|n| n > 0);
     finding.verify(case.ask_again()).proven_if(sight == Sight::Agrees && sure && !o.next)
 }
 

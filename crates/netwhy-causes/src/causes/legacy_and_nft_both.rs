@@ -112,7 +112,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
     for f in firewall::let_pass(o) {
         finding = finding.fix(f);
     }
-    let sure = o.path.is_certain() || case.rule_counter(blocker).is_some_and(|n| n > 0);
+    let sure = case.firm(o.path) || case.rule_counter(blocker).is_some_and(|n| n > 0);
     finding.verify(case.ask_again()).proven_if(sight == Sight::Agrees && sure && !o.next)
 }
 

@@ -107,7 +107,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
             .risk("forged packets with such addresses are accepted on the device"),
         );
     }
-    finding.verify(case.ask_again()).proven_if(sight == Sight::Agrees && !o.next && o.path.is_certain())
+    finding.verify(case.ask_again()).proven_if(sight == Sight::Agrees && !o.next && case.firm(o.path))
 }
 
 fn ev_log(case: &Case<'_>) -> Option<Evidence> {

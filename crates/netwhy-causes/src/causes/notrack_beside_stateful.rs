@@ -117,7 +117,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
     for f in stateless(o) {
         finding = finding.fix(f);
     }
-    let sure = o.path.is_certain() || case.rule_counter(dropper).is_some_and(|n| n > 0);
+    let sure = case.firm(o.path) || case.rule_counter(dropper).is_some_and(|n| n > 0);
     finding.verify(case.ask_again()).proven_if(sight == Sight::Agrees && sure && !o.next)
 }
 

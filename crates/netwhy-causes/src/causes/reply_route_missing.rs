@@ -81,6 +81,12 @@ fn judge(case: &Case<'_>) -> Verdict {
     if verdict != Verdict::Silent || case.question.role != Role::Inbound {
         return verdict;
     }
+    if case.vanished().is_some() && case.reply.blocker().is_none() {
+        match routing::found(case, case.reply) {
+            Verdict::Silent => {}
+            found => return found,
+        }
+    }
     let drops = case.grew("TcpExt.ListenDrops").is_some_and(|d| d > 0);
     if drops && case.grew("Ip.OutNoRoutes") == Some(0) && case.grew("Ip6OutNoRoutes").unwrap_or(0) == 0 {
         return Verdict::ruled_out(

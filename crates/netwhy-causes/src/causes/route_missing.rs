@@ -27,7 +27,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::Case;
 use crate::cause::{Cause, Layer, Scope, Verdict};
 use crate::fix::Fix;
-use crate::obstacle::Direction;
+use crate::obstacle::{Direction, object_text};
 use crate::routing;
 
 /// The cause.
@@ -71,6 +71,18 @@ fn judge(case: &Case<'_>) -> Verdict {
             "a route exists; the error came from another host",
             case.ev_attempt().into_iter().collect(),
         );
+    }
+    // Every error a lookup can give is one of these; and silence when the gateway does not answer.
+    let suspected = matches!(case.errno(), Some("ENETUNREACH" | "EHOSTUNREACH" | "EACCES" | "EINVAL"));
+    if verdict == Verdict::Silent && suspected {
+        let denying = case.forward.blocker().filter(|l| matches!(l, Locus::Route { .. } | Locus::Rule { .. }));
+        return match denying {
+            Some(object) => Verdict::ruled_out(
+                format!("the lookup finds {}", object_text(object)),
+                case.ev_attempt().into_iter().collect(),
+            ),
+            None => routing::found(case, case.forward),
+        };
     }
     verdict
 }

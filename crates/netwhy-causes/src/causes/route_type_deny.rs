@@ -71,6 +71,13 @@ fn judge(case: &Case<'_>) -> Verdict {
                 .verify(format!("{ip} route get {}", routing::wanted_dst(o)))
         },
     );
+    let missing = matches!(case.forward.blocker(), Some(Locus::MissingRoute { .. }));
+    if verdict == Verdict::Silent && case.errno() == Some("ENETUNREACH") && missing {
+        return Verdict::ruled_out(
+            "no route of any type covers the destination",
+            case.ev_attempt().into_iter().collect(),
+        );
+    }
     if verdict == Verdict::Silent && matches!(case.errno(), Some("EHOSTUNREACH" | "EACCES")) {
         let because = match case.icmp_remote().is_empty() {
             false => "the error came from another host; the route here is a plain one",
