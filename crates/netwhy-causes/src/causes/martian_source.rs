@@ -21,6 +21,7 @@
 //! ## References
 //! RFC 1812 section 5.3.7; net/ipv4/route.c (ip_route_input_slow), net/ipv4/fib_frontend.c (fib_validate_source).
 
+use netwhy_facts::address::Addresses;
 use netwhy_facts::host::KernelLog;
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Role};
@@ -65,10 +66,15 @@ fn is_martian(locus: &Locus) -> bool {
 fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
     let Some(locus) = o.locus else { return Verdict::Silent };
     let (src, dst) = (o.path.finally.src, o.path.finally.dst);
+    let holder = holder(case, locus, src);
+    let object = holder.clone().unwrap_or_else(|| locus.clone());
     let on = o.path.packet.iif.map_or("the device of arrival".to_string(), |i| case.dev_name(i));
     let why = match locus {
         Locus::Sysctl { name, .. } if name.ends_with(".accept_local") => {
-            format!("its source {src} is an address of this host")
+            match &holder {
+                Some(Locus::Address { dev, .. }) => format!("its source {src} is this host's own address (on {dev})"),
+                _ => format!("its source {src} is an address of this host"),
+            }
         }
         Locus::Sysctl { .. } => format!("loopback addresses ({src} to {dst}) are not accepted from {on}"),
         Locus::Address { address, .. } if *address == src => format!("{src} cannot be a source on {on}"),
@@ -83,7 +89,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
         );
     }
     let mut finding =
-        Finding::new(locus.clone(), format!("this host refuses {}: {why}", case.packets_text(o)));
+        Finding::new(object, format!("this host refuses {}: {why}", case.packets_text(o)));
     if o.next {
         finding = finding.evidence(case.ev_next(o));
     } else {
@@ -97,6 +103,13 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
     }
     finding = finding
         .fix(Fix::act(format!("find who sends {src} to {dst} by {on}: tcpdump -neni {on} host {src}")));
+    if let Some(Locus::Address { dev, address, prefix }) = &holder {
+        finding = finding.fix(Fix::run(
+            "if the address belongs to the sender, take it away here",
+            format!("ip addr del {address}/{prefix} dev {dev}"),
+            format!("ip addr add {address}/{prefix} dev {dev}"),
+        ));
+    }
     if let Locus::Sysctl { name, value } = locus {
         finding = finding.fix(
             Fix::run(
@@ -108,6 +121,14 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
         );
     }
     finding.verify(case.ask_again()).proven_if(sight == Sight::Agrees && !o.next && case.firm(o.path))
+}
+
+/// The address of this host that the packet's source collides with.
+fn holder(case: &Case<'_>, locus: &Locus, src: std::net::IpAddr) -> Option<Locus> {
+    let own = matches!(locus, Locus::Sysctl { name, .. } if name.ends_with(".accept_local"));
+    let addresses = case.facts.value::<Addresses>().filter(|_| own)?;
+    let held = addresses.0.iter().find(|a| a.addr == src)?;
+    Some(Locus::Address { dev: case.dev_name(held.ifindex), address: src, prefix: held.prefix })
 }
 
 fn ev_log(case: &Case<'_>) -> Option<Evidence> {
@@ -143,6 +164,16 @@ mod tests {
         let f = proven(scene.judge(&CAUSE));
         assert!(f.evidence.iter().any(|e| e.id == "kernel-log"));
         assert!(f.summary.contains("address of this host"), "{}", f.summary);
+    }
+
+    #[test]
+    fn the_colliding_address_is_the_object() {
+        let scene = refused()
+            .with(Addresses(vec![address(2, "203.0.113.2", 24), address(1, CLIENT4, 32)]))
+            .request_in();
+        let f = proven(scene.judge(&CAUSE));
+        assert!(matches!(&f.locus, Locus::Address { address, .. } if *address == ip(CLIENT4)));
+        assert!(f.fix.iter().any(|f| f.command.starts_with("ip addr del 198.51.100.7/32")));
     }
 
     #[test]

@@ -21,5 +21,5 @@ pub(super) static CASE: Case = Case {
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("server")?.addr_add("lo", "198.51.100.2/32")?;
     let locus = json!({"kind": "address", "dev": "lo", "address": "198.51.100.2"});
-    Ok(Broken::by("martian", locus).heal(|lab| lab.node("server")?.addr_del("lo", "198.51.100.2/32")))
+    Ok(Broken::by("martian-source", locus).heal(|lab| lab.node("server")?.addr_del("lo", "198.51.100.2/32")))
 }

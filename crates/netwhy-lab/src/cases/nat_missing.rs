@@ -24,7 +24,7 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("router")?.nft_flush_chain(Table::Ip, "nat", "postrouting")?;
-    Ok(Broken::by("snat-missing-or-wrong-src", json!({})).heal(|lab| {
+    Ok(Broken::by("snat-missing", json!({})).heal(|lab| {
         Nft::existing(Table::Ip, "nat")
             .rule("postrouting", |r| r.oif("eth1").masquerade())
             .commit(lab.node("router")?)

@@ -16,7 +16,7 @@ pub(super) static CASE: Case = Case {
     },
     victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect timeout"] },
     fault,
-    ruled_out: &["forwarding-off", "route-missing"],
+    ruled_out: &["forwarding-off", "forward-no-route"],
     budget_ms: 5000,
 };
 

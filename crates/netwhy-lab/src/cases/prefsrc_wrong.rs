@@ -21,6 +21,6 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     let client = lab.node("client")?;
     client.addr_add("eth0", "192.0.2.77/32")?;
     client.route_replace(Route::to("0.0.0.0/0")?.via("198.51.100.1")?.src("192.0.2.77")?)?;
-    Ok(Broken::by("snat-missing-or-wrong-src", locus::route("0.0.0.0", 0, "unicast"))
+    Ok(Broken::by("source-address-wrong", locus::route("0.0.0.0", 0, "unicast"))
         .heal(|lab| lab.node("client")?.route_replace(Route::to("0.0.0.0/0")?.via("198.51.100.1")?)))
 }

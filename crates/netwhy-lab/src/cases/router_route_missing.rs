@@ -19,6 +19,6 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("near")?.route_del(Route::to("203.0.113.0/24")?)?;
-    Ok(Broken::by("route-missing", locus::missing_route("203.0.113.2"))
+    Ok(Broken::by("forward-no-route", locus::missing_route("203.0.113.2"))
         .heal(|lab| lab.node("near")?.route_add(Route::to("203.0.113.0/24")?.via("192.0.2.2")?)))
 }

@@ -19,7 +19,7 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.rule_add(&Rule::lookup(100, 0).action("prohibit")?.to("203.0.113.0/24")?)?;
-    Ok(Broken::by("route-type-deny", locus::rule(100)).heal(|lab| {
+    Ok(Broken::by("rule-deny", locus::rule(100)).heal(|lab| {
         lab.node("client")?.rule_del(&Rule::lookup(100, 0).action("prohibit")?.to("203.0.113.0/24")?)
     }))
 }
