@@ -395,6 +395,7 @@ fn observe_end(question: &Question, seen: &Seen, direction: &str, path: &Path) -
 pub fn without(facts: &Facts, locus: &Locus) -> Option<Facts> {
     use netwhy_facts::nft::Nft;
     use netwhy_facts::route::{Routes, Rules};
+    use netwhy_facts::sysctl::Sysctls;
     use netwhy_facts::xtables::{XtVerdict, Xtables};
     let mut facts = facts.clone();
     match locus {
@@ -462,9 +463,35 @@ pub fn without(facts: &Facts, locus: &Locus) -> Option<Facts> {
             facts.put(reading);
             facts.put(netwhy_facts::Reading::<netwhy_facts::route::FibAnswers>::NotAsked);
         }
+        Locus::Sysctl { name, .. } => {
+            let reading = facts.get::<Sysctls>().clone().map(|mut all| {
+                open_setting(&mut all, name);
+                all
+            });
+            facts.put(reading);
+        }
         _ => return None,
     }
     Some(facts)
+}
+
+/// Sets what a stopping setting stands for so that it no longer stops: forwarding on, filters and refusals off.
+fn open_setting(all: &mut netwhy_facts::sysctl::Sysctls, name: &str) {
+    let v6 = name.starts_with("net.ipv6");
+    let what =
+        if name.ends_with("ip_forward") { "forwarding" } else { name.rsplit('.').next().unwrap_or(name) };
+    let value = match what {
+        "forwarding" | "accept_local" | "route_localnet" => "1",
+        _ => "0",
+    };
+    for (key, v) in &mut all.0 {
+        let same_family = key.starts_with("net.ipv6") == v6;
+        if same_family
+            && (key.ends_with(&format!(".{what}")) || (what == "forwarding" && key == "net.ipv4.ip_forward"))
+        {
+            *v = value.to_string();
+        }
+    }
 }
 
 /// Causes considered for a scenario, for `netwhy explain` and the plan of collection.

@@ -184,10 +184,9 @@ pub fn ipt_selector(locus: &Locus, p: &Packet, direction: Direction) -> String {
 /// packet, lets it pass. `wanted` tells the obstacles the asking cause would speak about.
 pub fn cleared(case: &Case<'_>, wanted: impl Fn(&Obstacle<'_>) -> bool, path: &netwhy_walk::Path) -> Verdict {
     let read = case.facts.get::<netwhy_facts::nft::Nft>().is_known() && case.firewall_absence().is_none();
-    let suspected = case
-        .obstacles()
-        .iter()
-        .any(|o| wanted(o) && (o.is_firewall() || matches!(o.path.end, netwhy_walk::End::Insufficient { .. })));
+    let suspected = case.obstacles().iter().any(|o| {
+        wanted(o) && (o.is_firewall() || matches!(o.path.end, netwhy_walk::End::Insufficient { .. }))
+    });
     if !read || suspected || matches!(path.end, netwhy_walk::End::Insufficient { .. }) {
         return Verdict::Silent;
     }

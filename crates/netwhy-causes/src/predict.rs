@@ -27,8 +27,22 @@ pub fn predict(facts: &Facts, question: &Question) -> Vec<FlowPaths> {
                 fewer = Some(next);
             }
             // The way back is only worth predicting once the way there is open.
-            if path.passes() && !beyond.is_empty() {
-                beyond.push(netwhy_walk::reply(fewer.as_ref().unwrap_or(facts), question, flow, &path));
+            if path.passes() {
+                let there = path;
+                let mut back = if beyond.is_empty() {
+                    reply.clone()
+                } else {
+                    let back = netwhy_walk::reply(fewer.as_ref().unwrap_or(facts), question, flow, &there);
+                    beyond.push(back.clone());
+                    back
+                };
+                for _ in 0..MAX_BLOCKERS {
+                    let Some(blocker) = back.blocker() else { break };
+                    let Some(next) = engine::without(fewer.as_ref().unwrap_or(facts), blocker) else { break };
+                    back = netwhy_walk::reply(&next, question, flow, &there);
+                    beyond.push(back.clone());
+                    fewer = Some(next);
+                }
             }
             FlowPaths { flow: flow.clone(), forward, reply, beyond }
         })

@@ -120,7 +120,8 @@ fn forward_in(world: &World<'_>, question: &Question, flow: &Flow) -> (Path, Vec
         Role::Inbound | Role::Transit => {
             let from = sender(question, flow);
             let packet = Packet { uid: None, mark: 0, ..Packet::first_of(flow, from.unwrap_or(none), sport) };
-            if from.is_some_and(|f| world.is_local(&f)) {
+            // A sender with one of our own addresses that was seen to come by a wire is not this host itself.
+            if flow.dev.is_none() && from.is_some_and(|f| world.is_local(&f)) {
                 return walk_all(world, &packet, Origin::Local, &setup);
             }
             match arrival_device(world, flow, from) {

@@ -65,7 +65,10 @@ fn judge(case: &Case<'_>) -> Verdict {
         },
     );
     let s = &case.seen;
-    if verdict == Verdict::Silent && case.question.role == Role::Transit && s.requests_in > 0 && s.requests_out == 0
+    if verdict == Verdict::Silent
+        && case.question.role == Role::Transit
+        && s.requests_in > 0
+        && s.requests_out == 0
     {
         return routing::found(case, case.forward);
     }

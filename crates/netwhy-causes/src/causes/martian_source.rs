@@ -70,12 +70,12 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
     let object = holder.clone().unwrap_or_else(|| locus.clone());
     let on = o.path.packet.iif.map_or("the device of arrival".to_string(), |i| case.dev_name(i));
     let why = match locus {
-        Locus::Sysctl { name, .. } if name.ends_with(".accept_local") => {
-            match &holder {
-                Some(Locus::Address { dev, .. }) => format!("its source {src} is this host's own address (on {dev})"),
-                _ => format!("its source {src} is an address of this host"),
+        Locus::Sysctl { name, .. } if name.ends_with(".accept_local") => match &holder {
+            Some(Locus::Address { dev, .. }) => {
+                format!("its source {src} is this host's own address (on {dev})")
             }
-        }
+            _ => format!("its source {src} is an address of this host"),
+        },
         Locus::Sysctl { .. } => format!("loopback addresses ({src} to {dst}) are not accepted from {on}"),
         Locus::Address { address, .. } if *address == src => format!("{src} cannot be a source on {on}"),
         _ => format!("{dst} cannot be a destination on {on}"),
@@ -88,8 +88,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
             case.ev_capture().into_iter().chain(case.ev_counter("TcpExt.IPReversePathFilter")).collect(),
         );
     }
-    let mut finding =
-        Finding::new(object, format!("this host refuses {}: {why}", case.packets_text(o)));
+    let mut finding = Finding::new(object, format!("this host refuses {}: {why}", case.packets_text(o)));
     if o.next {
         finding = finding.evidence(case.ev_next(o));
     } else {

@@ -75,7 +75,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     // Every error a lookup can give is one of these; and silence when the gateway does not answer.
     let suspected = matches!(case.errno(), Some("ENETUNREACH" | "EHOSTUNREACH" | "EACCES" | "EINVAL"));
     if verdict == Verdict::Silent && suspected {
-        let denying = case.forward.blocker().filter(|l| matches!(l, Locus::Route { .. } | Locus::Rule { .. }));
+        let denying =
+            case.forward.blocker().filter(|l| matches!(l, Locus::Route { .. } | Locus::Rule { .. }));
         return match denying {
             Some(object) => Verdict::ruled_out(
                 format!("the lookup finds {}", object_text(object)),

@@ -65,20 +65,32 @@ impl Session {
             .collect();
     }
 
-    /// For `:PORT --inbound`: the address the named client would use, else every global address of this host.
+    /// For `:PORT --inbound`: the address this host would use toward the named client, then its other global ones.
+    /// What the capture sees tells afterwards which of them the client means.
     fn own_service_addresses(&self) -> Vec<IpAddr> {
-        if let Some(from) = self.question.from
+        let from = self.question.from;
+        let mut out = Vec::new();
+        if let Some(from) = from
             && let Some(answers) = self.collector.fib(&[FibKey::to(from)]).value()
             && let Some(FibResult::Route(route)) = answers.0.first().map(|a| &a.result)
-            && let Some(own) = route.prefsrc
         {
-            return vec![own];
+            out.extend(route.prefsrc);
         }
-        let links = self.facts.value::<Links>();
-        let loopback = |index| links.and_then(|l| l.by_index(index)).is_some_and(|l| l.is_loopback());
-        let global = |a: &&netwhy_facts::address::Address| a.scope == 0 && !loopback(a.ifindex);
-        let own = self.facts.value::<Addresses>();
-        own.map(|a| a.0.iter().filter(global).map(|a| a.addr).collect()).unwrap_or_default()
+        let own = self.facts.value::<Addresses>().map(|a| a.0.as_slice()).unwrap_or_default();
+        let serves = |a: &&netwhy_facts::address::Address| {
+            a.scope == 0 && !a.addr.is_loopback() && from.is_none_or(|f| f.is_ipv4() == a.addr.is_ipv4())
+        };
+        out.extend(own.iter().filter(serves).map(|a| a.addr));
+        // A client that has one of our own addresses does not send to it.
+        out.retain(|a| Some(*a) != from);
+        let mut seen = Vec::new();
+        out.retain(|a| {
+            !seen.contains(a) && {
+                seen.push(*a);
+                true
+            }
+        });
+        out
     }
 
     fn ask_names(&mut self) -> Vec<IpAddr> {
@@ -166,6 +178,24 @@ impl Session {
         }
         keys.dedup();
         let answers = self.collector.fib(&keys);
+        self.facts.put::<FibAnswers>(answers);
+    }
+
+    /// Asks the kernel what a changed frame of the question asks in addition, and keeps the earlier answers.
+    pub(super) fn gather_more_fib(&mut self) {
+        let mut keys = Vec::new();
+        for flow in &self.question.flows {
+            keys.extend(netwhy_walk::keys_needed(&self.facts, &self.question, flow));
+        }
+        keys.dedup();
+        if keys.is_empty() {
+            return;
+        }
+        let known = self.facts.value::<FibAnswers>().map(|f| f.0.clone()).unwrap_or_default();
+        let answers = self.collector.fib(&keys).map(|mut more| {
+            more.0.splice(0..0, known);
+            more
+        });
         self.facts.put::<FibAnswers>(answers);
     }
 

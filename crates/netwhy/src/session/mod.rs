@@ -5,6 +5,7 @@
 
 mod experiment;
 mod gather;
+mod reframe;
 mod reproduce;
 mod walk;
 mod window;
@@ -84,6 +85,7 @@ impl Session {
         let window = self.arm(&paths);
         self.reproduce(&paths, &window);
         self.close(window);
+        self.reframe();
         let paths = predict(&self.facts, &self.question);
         let mut judgement = engine::judge(&self.facts, &self.question, &paths);
         if self.wants_experiments(&judgement) && !self.is_interrupted() {
