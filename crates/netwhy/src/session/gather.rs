@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use netwhy_facts::Reading;
 use netwhy_facts::address::Addresses;
+use netwhy_facts::conntrack::CtEntries;
 use netwhy_facts::flow::{Family, Flow};
 use netwhy_facts::link::Links;
 use netwhy_facts::names::NameAnswers;
@@ -111,8 +112,10 @@ impl Session {
         self.facts.put(c.nft());
         //PENDING self.facts.put(c.xtables());
         //PENDING self.facts.put(c.ipsets());
-        //PENDING self.facts.put(c.conntrack());
-        //PENDING self.facts.put(c.ct_entries(&self.question.flows));
+        self.facts.put(c.conntrack());
+        let entries = self.ct_entries();
+        self.facts.put(entries);
+        let c = &self.collector;
         self.facts.put(c.neigh_tables());
         self.facts.put(c.xfrm());
         self.facts.put(c.bpf(devices.as_deref(), &[std::process::id()]));
@@ -221,29 +224,33 @@ impl Session {
         self.gather_owners();
     }
 
-    /// Sockets of every flow as one reading; the first absence stands for all.
+    /// Sockets of every flow as one reading.
     pub(super) fn sockets(&self) -> Reading<Sockets> {
-        let mut all: Option<Reading<Sockets>> = None;
-        for flow in &self.question.flows {
-            let more = self.collector.sockets(flow, self.question.role);
-            all = Some(match (all, more) {
-                (None, first) => first,
-                (Some(Reading::Known { mut value, source, at }), Reading::Known { value: more, .. }) => {
-                    for socket in more.sockets {
-                        if !value.sockets.iter().any(|s| s.cookie == socket.cookie) {
-                            value.sockets.push(socket);
-                        }
-                    }
-                    for (state, n) in more.to_target {
-                        *value.to_target.entry(state).or_default() += n;
-                    }
-                    Reading::Known { value, source, at }
+        let each = self.question.flows.iter().map(|flow| self.collector.sockets(flow, self.question.role));
+        together(each, |all, more| {
+            for socket in more.sockets {
+                if !all.sockets.iter().any(|s| s.cookie == socket.cookie) {
+                    all.sockets.push(socket);
                 }
-                (Some(Reading::Known { .. }), absent) => absent,
-                (Some(absent), _) => absent,
-            });
-        }
-        all.unwrap_or(Reading::NotAsked)
+            }
+            for (state, n) in more.to_target {
+                *all.to_target.entry(state).or_default() += n;
+            }
+        })
+    }
+
+    /// Tracked connections of every flow as one reading.
+    pub(super) fn ct_entries(&self) -> Reading<CtEntries> {
+        let each = self.question.flows.iter().map(|flow| self.collector.ct_entries(flow));
+        together(each, |all, more| {
+            for entry in more.entries {
+                if !all.entries.iter().any(|e| e.id == entry.id && e.orig == entry.orig) {
+                    all.entries.push(entry);
+                }
+            }
+            all.examined += more.examined;
+            all.complete &= more.complete;
+        })
     }
 
     pub(super) fn is_local(&self, flow: &Flow) -> bool {
@@ -268,4 +275,20 @@ impl Session {
         pids.truncate(64);
         self.facts.put_after(self.collector.processes(&pids));
     }
+}
+
+/// Several readings of one kind as one; the first absence stands for all, for what is missing may be what mattered.
+fn together<T>(each: impl Iterator<Item = Reading<T>>, join: impl Fn(&mut T, T)) -> Reading<T> {
+    let mut all: Option<Reading<T>> = None;
+    for more in each {
+        all = Some(match (all, more) {
+            (None, first) => first,
+            (Some(Reading::Known { mut value, source, at }), Reading::Known { value: more, .. }) => {
+                join(&mut value, more);
+                Reading::Known { value, source, at }
+            }
+            (Some(Reading::Known { .. }), absent) | (Some(absent), _) => absent,
+        });
+    }
+    all.unwrap_or(Reading::NotAsked)
 }

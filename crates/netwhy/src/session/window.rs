@@ -37,7 +37,7 @@ impl Session {
         let c = &self.collector;
         self.facts.put_after(c.mib());
         self.facts.put_after(c.softnet());
-        //PENDING self.facts.put_after(c.conntrack());
+        self.facts.put_after(c.conntrack());
         // A ruleset without a rule has no counter that could have moved.
         if self.facts.value::<Nft>().is_some_and(|n| !n.rules.is_empty()) {
             self.facts.put_after(c.nft());
@@ -45,7 +45,8 @@ impl Session {
         if self.facts.value::<Xtables>().is_some_and(|x| !x.0.is_empty()) {
             //PENDING self.facts.put_after(c.xtables());
         }
-        //PENDING self.facts.put_after(c.ct_entries(&self.question.flows));
+        let entries = self.ct_entries();
+        self.facts.put_after(entries);
         let neighbours = self.neighbours();
         self.facts.put_after(neighbours);
         self.facts.put_after(c.neigh_tables());
