@@ -1,6 +1,5 @@
 //! Settings that decide a packet's fate, from `/proc/sys`. The `net` tree shows the reader's own namespace.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use netwhy_facts::Reading;
@@ -182,17 +181,13 @@ impl Collector {
             // A device's settings come with its link: one question however many devices there are, where files
             // would be some forty for each.
             let wrong = CollectError::attribute("IFLA_AF_SPEC");
-            let devices: BTreeMap<_, _> = self.dump(
-                Protocol::Route,
-                RTM_GETLINK,
-                &[0; HEADER],
-                |all: &mut BTreeMap<_, _>, kind, payload| {
+            let devices: Vec<_> =
+                self.dump(Protocol::Route, RTM_GETLINK, &[0; HEADER], |all: &mut Vec<_>, kind, payload| {
                     if kind == RTM_NEWLINK {
                         all.extend(decode_conf(payload).map_err(&wrong)?);
                     }
                     Ok(())
-                },
-            )?;
+                })?;
             out.0.extend(devices);
             Ok(out)
         })

@@ -27,7 +27,8 @@ impl Collector {
     ///
     /// A refusal by the routing table is an answer: `FibResult::Error`, without the entry that refused, which
     /// the kernel does not tell. A question with an input device asks as if the packet arrived there, and so
-    /// meets forwarding, martian and reverse-path checks.
+    /// meets forwarding, martian and reverse-path checks (one that fails the latter reads EXDEV until Linux 6.13
+    /// and EINVAL since). Without a user id the kernel takes this process's.
     pub fn fib(&self, keys: &[FibKey]) -> Reading<FibAnswers> {
         Self::reading("RTM_GETROUTE with the full key", "access to the network namespace", || {
             self.netlink(Protocol::Route, |socket| {
@@ -85,7 +86,8 @@ fn request(key: &FibKey, flags: u32) -> Result<Vec<u8>, CollectError> {
     header[0] = family;
     header[1] = bits;
     header[2] = if key.src.is_some() { bits } else { 0 };
-    header[3] = key.tos;
+    // The kernel refuses the two bits that belong to congestion notification.
+    header[3] = key.tos & 0xfc;
     let flags = if family == AF_INET { flags | LOOKUP_TABLE } else { flags };
     header[8..].copy_from_slice(&flags.to_ne_bytes());
     let mut request = Builder::with_header(&header);

@@ -66,3 +66,59 @@ fn cost() {
         println!("links + addresses + routes + rules + mib + sysctls {all} us");
     });
 }
+
+/// Large tables: 100,000 routes, 5,000 neighbours, 300 devices.
+#[test]
+#[ignore = "prints times"]
+fn cost_of_large_tables() {
+    in_namespace(&["ip"], || {
+        let batch = |lines: String| {
+            let path = std::env::temp_dir().join(format!("netwhy-batch-{}", std::process::id()));
+            std::fs::write(&path, lines).unwrap();
+            run(&format!("ip -force -batch {}", path.display()));
+            std::fs::remove_file(path).unwrap();
+        };
+        run("ip link set lo up
+             ip link add v0 type veth peer name v1
+             ip link set v0 up
+             ip link set v1 up
+             ip addr add 198.51.100.1/24 dev v0");
+        batch((0..150).map(|n| format!("link add a{n} type veth peer name b{n}\n")).collect());
+        batch(
+            (0..100_000)
+                .map(|n| format!("route add 10.{}.{}.{}/32 dev v0\n", n >> 16, n >> 8 & 255, n & 255))
+                .collect(),
+        );
+        batch(
+            (0..5_000)
+                .map(|n| {
+                    format!(
+                        "neigh add 10.9.{}.{} lladdr 02:00:00:00:00:01 dev v0 nud permanent\n",
+                        n >> 8,
+                        n & 255
+                    )
+                })
+                .collect(),
+        );
+        let c = Collector::here().unwrap();
+        let v0 = c.links().value().unwrap().by_name("v0").unwrap().index;
+        let wanted = [(v0, "10.9.1.1".parse().unwrap())];
+        let key = [netwhy_facts::route::FibKey::to("10.0.3.7".parse().unwrap())];
+        let reads: [(&str, &dyn Fn()); 9] = [
+            ("links", &|| drop(c.links())),
+            ("routes", &|| assert!(!c.routes().value().unwrap().complete)),
+            ("fib", &|| drop(c.fib(&key))),
+            ("neighbours all", &|| drop(c.neighbours(NeighFilter::All))),
+            ("neighbours of a device", &|| drop(c.neighbours(NeighFilter::Devices(&[v0 + 1])))),
+            ("one neighbour", &|| {
+                assert_eq!(c.neighbours(NeighFilter::Entries(&wanted)).value().unwrap().0.len(), 1)
+            }),
+            ("sysctls", &|| drop(c.sysctls())),
+            ("tc", &|| drop(c.tc(None))),
+            ("bpf", &|| drop(c.bpf(None, &[]))),
+        ];
+        for (name, read) in reads {
+            println!("{name} {} us", median(read));
+        }
+    });
+}

@@ -8,6 +8,7 @@ mod links;
 mod programs;
 mod record;
 mod routes;
+mod scope;
 mod settings;
 mod space;
 mod tc;

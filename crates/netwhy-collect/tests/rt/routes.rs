@@ -323,7 +323,8 @@ fn lookups_are_what_ip_route_get_says() {
              ip rule add pref 100 fwmark 7 lookup 10
              ip rule add pref 110 uidrange 1000-1000 lookup 10
              ip rule add pref 120 ipproto tcp dport 443 lookup 10
-             ip rule add pref 130 from 198.51.100.3 to 10.0.0.0/8 lookup 10");
+             ip rule add pref 130 from 198.51.100.3 to 10.0.0.0/8 lookup 10
+             ip rule add pref 140 tos 0x10 lookup 10");
         let collector = Collector::here().unwrap();
         let v0 = value(collector.links()).by_name("v0").unwrap().index;
 
@@ -358,6 +359,7 @@ fn lookups_are_what_ip_route_get_says() {
             FibKey { uid: Some(1000), ..FibKey::to(far) },
             FibKey { ip_proto: Some(6), dport: Some(443), ..FibKey::to(far) },
             FibKey { src: Some(ip("198.51.100.3")), ..FibKey::to(far) },
+            FibKey { tos: 0x13, ..FibKey::to(far) },
         ] {
             let found = route(lookup(&collector, &key));
             assert_eq!((found.gateway, found.table), (other, 10), "{key:?}");
