@@ -11,17 +11,25 @@
 //! | [`echo`] | ICMP echo | `attempt::Attempts` |
 //! | [`path`] | the hops toward the target, with its own kind of packets | `path::Path` |
 //! | [`pmtu`] | the target, with packets of chosen sizes | `path::PathMtu` |
+//! | [`tls`] | the server, without refusing it | `tls::TlsHandshakes` |
+//! | [`http`] | the server, for the head of an answer | `tls::HttpAnswers` |
 //! | [`capture`] | nobody: listens to the question's own packets meanwhile | `capture::FlowCapture` |
 #![forbid(unsafe_code)]
 
 pub mod capture;
 pub mod connect;
 pub mod echo;
+pub mod http;
 mod limits;
 pub mod names;
 pub mod path;
 pub mod pmtu;
+mod speak;
+mod stream;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 
 pub use limits::{Budget, Victim, Wait};
+pub use speak::{Spoken, speak};
+pub use stream::Timed;

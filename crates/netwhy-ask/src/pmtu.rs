@@ -199,12 +199,8 @@ impl<'a> Probe<'a> {
                     }
                 }
             }
-            loop {
-                let reply = match self.socket.receive() {
-                    Ok(Some(reply)) => reply,
-                    // An error was told by the queue already.
-                    Ok(None) | Err(_) => break,
-                };
+            // An error was told by the queue already.
+            while let Ok(Some(reply)) = self.socket.receive() {
                 let sent = usize::from(reply.sequence).checked_sub(1).and_then(|at| self.sizes.get(at));
                 let Some(size) = sent else { continue };
                 self.slowest = self.slowest.max(began.elapsed());

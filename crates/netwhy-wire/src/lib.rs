@@ -4,3 +4,4 @@
 pub mod inet_diag;
 pub mod netlink;
 pub mod packet;
+pub mod tls;
