@@ -16,19 +16,21 @@ use netwhy_sys::bpf::{self, AttachType, Attachments, LinkAt, LinkInfo, Object, Q
 use netwhy_sys::{Errno, SysError};
 
 pub use cgroup::{Mount, cgroup_mount, directories};
+pub use netfilter::decode_hook;
 
 use crate::collector::{Collector, now, read_text};
 use crate::error::CollectError;
 
 /// Descriptors looked at when searching for who holds a program.
 const DESCRIPTORS: usize = 200_000;
-const NEEDS: &str = "CAP_NET_ADMIN and CAP_BPF";
+const NEEDS: &str = "CAP_NET_ADMIN and CAP_SYS_ADMIN";
 
 impl Collector {
     /// The programs on these devices (all with `None`), on the control groups of these processes and all their
     /// ancestors, in the namespace, and at netfilter hooks. Without processes, those of the scope's process.
     ///
-    /// `Known` means that every hook this kernel has was asked. Who holds a program is `NotAsked`: see
+    /// `Known` means that every hook was asked, but for the security modules' where the privilege to list links is
+    /// missing. Who holds a program is `NotAsked`: see
     /// [`Self::bpf_holders`].
     pub fn bpf(&self, devices: Option<&[u32]>, processes: &[u32]) -> Reading<BpfPrograms> {
         Self::reading("BPF_PROG_QUERY, IFLA_XDP, RTM_GETTFILTER", NEEDS, || {
@@ -136,11 +138,13 @@ pub fn decode_fdinfo(text: &str) -> Vec<Held> {
         .collect()
 }
 
-/// Every link of the machine. Listing ids needs more than asking hooks does: without it, links stay unnamed.
+/// Every link of the machine; `None` if refused: listing needs more privilege than asking hooks does.
 fn links() -> Result<Option<Vec<LinkInfo>>, CollectError> {
     let ids = match bpf::ids(Object::Link) {
         Ok(ids) => ids,
-        Err(error) if error.is_denied() || error.errno == Errno::EINVAL => return Ok(None),
+        Err(error) if error.is_denied() => return Ok(None),
+        // Before 5.8 there was no list, and hardly a link.
+        Err(error) if error.errno == Errno::EINVAL => return Ok(Some(Vec::new())),
         Err(error) => return Err(error.into()),
     };
     let mut links = Vec::with_capacity(ids.len());

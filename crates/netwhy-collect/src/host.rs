@@ -4,6 +4,9 @@ mod kernel_log;
 mod nics;
 mod xfrm;
 
+pub use nics::{decode_family, decode_linkstate};
+pub use xfrm::{decode_policy, decode_state};
+
 use netwhy_facts::Reading;
 use netwhy_facts::host::Host;
 

@@ -14,7 +14,7 @@ pub mod conntrack;
 mod decode;
 mod error;
 mod fields;
-mod host;
+pub mod host;
 mod kernel;
 pub mod link;
 pub mod mib;
@@ -27,7 +27,7 @@ pub mod resolver;
 pub mod route;
 mod scope;
 pub mod socket;
-mod sysctl;
+pub mod sysctl;
 pub mod tc;
 #[cfg(test)]
 mod testing;

@@ -156,7 +156,8 @@ impl Collector {
 pub fn column(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines();
     let index = lines.next()?.split_whitespace().position(|word| word == name)?;
-    lines.map(|line| u64::from_str_radix(line.split_whitespace().nth(index)?, 16).ok()).sum()
+    let value = |line: &str| u64::from_str_radix(line.split_whitespace().nth(index)?, 16).ok();
+    lines.try_fold(0, |sum: u64, line| Some(sum.wrapping_add(value(line)?)))
 }
 
 /// One entry from an RTM_NEWNEIGH message (uapi `linux/neighbour.h`, NDA_*); `None` if it is neither IPv4 nor

@@ -104,7 +104,7 @@ fn decode_stat(text: &str) -> Result<Stat, CollectError> {
     Ok(Stat {
         comm: text[open + 1..close].to_string(),
         state: rest.first().and_then(|w| w.chars().next()).ok_or_else(|| bad("no state"))?,
-        cpu_ticks: ticks(14) + ticks(15),
+        cpu_ticks: ticks(14).saturating_add(ticks(15)),
     })
 }
 

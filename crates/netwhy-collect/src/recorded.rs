@@ -79,6 +79,42 @@ fn damaged_answers_end_without_panic() {
 }
 
 #[test]
+fn other_decoders_survive_any_bytes() {
+    let texts = [
+        include_str!("../fixtures/rt.txt").lines().next().unwrap(),
+        "Tcp: RtoMin MaxConn\nTcp: 200 -1\nUdp: NoPorts\nUdp: 3\n",
+        "TCP: inuse 5 orphan 0\nsockets: used 7\n",
+        "0000000a 00000001 00000002\n",
+        "entries allocs unresolved_discards\n0000000a 00000001 00000002\n",
+        "prog_id:\t7\nlink_id:\t9\n",
+        "41 31 0:38 /a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+    ];
+    for text in texts {
+        damage(text.as_bytes(), 2_000, |broken| {
+            let text = String::from_utf8_lossy(broken);
+            let mut mib = netwhy_facts::mib::Mib::default();
+            let _ = crate::mib::decode_pairs("x", &text, &mut mib);
+            let _ = crate::mib::decode_lines("x", &text, "", &mut mib);
+            let _ = crate::mib::decode_sockstat(&text, &mut netwhy_facts::mib::Sockstat::default());
+            let _ = (crate::mib::decode_softnet(&text), neigh::column(&text, "unresolved_discards"));
+            let _ = crate::bpf::decode_fdinfo(&text);
+            if let Some(mount) = crate::bpf::cgroup_mount(&text) {
+                let _ = crate::bpf::directories(&mount, &text);
+            }
+        });
+    }
+    for (_, payload) in recorded(RECORDED) {
+        // Long enough for the structures of IPsec.
+        let long = payload.repeat(3);
+        damage(&long, 20, |broken| {
+            let _ = (crate::host::decode_policy(broken), crate::host::decode_state(broken));
+            let _ = (crate::host::decode_family(broken, "x"), crate::host::decode_linkstate(broken));
+            let _ = crate::bpf::decode_hook(broken);
+        });
+    }
+}
+
+#[test]
 fn a_cut_answer_is_refused_and_not_half_read() {
     let mut refused = 0;
     for (kind, payload) in recorded(RECORDED) {

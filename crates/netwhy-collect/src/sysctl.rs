@@ -104,7 +104,7 @@ const ONCE: &[&str] = &[
 ];
 
 /// A setting that every device has: its place in the message of a link, and its name.
-pub(crate) struct Conf(usize, &'static str);
+struct Conf(usize, &'static str);
 
 /// Below `net.ipv4.conf`: IPV4_DEVCONF_* (uapi `linux/ip.h`), which count from 1.
 const CONF4: &[Conf] = &[
@@ -196,7 +196,7 @@ impl Collector {
 
 /// Names and values of a device's settings from its RTM_NEWLINK message: IFLA_AF_SPEC holds one nest for each
 /// family, with IFLA_INET_CONF (1) or IFLA_INET6_CONF (2), an array of numbers. An older kernel's array is shorter.
-pub(crate) fn decode_conf(payload: &[u8]) -> Decoded<Vec<(String, String)>> {
+pub fn decode_conf(payload: &[u8]) -> Decoded<Vec<(String, String)>> {
     let (mut name, mut found) = (String::new(), Vec::new());
     for attribute in Attributes::after(payload, HEADER) {
         let attribute = attribute?;

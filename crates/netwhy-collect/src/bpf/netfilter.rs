@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use netwhy_sys::Errno;
 use netwhy_sys::bpf::LinkAt;
 use netwhy_sys::netlink::Protocol;
+use netwhy_sys::{Errno, SysError};
 use netwhy_wire::netlink::Builder;
 
 use super::Found;
@@ -24,10 +24,9 @@ impl Found<'_> {
     /// A link does not tell which namespace it is in; the list of the namespace's hooks does, where the kernel
     /// has it. Where not, every link of the machine is taken: one too many is better than one too few.
     pub(super) fn netfilter(&mut self) -> Result<(), CollectError> {
-        let mut all: Vec<_> = self
-            .links
+        let Some(links) = &self.links else { return self.netfilter_without_links() };
+        let mut all: Vec<_> = links
             .iter()
-            .flatten()
             .filter_map(|link| match link.at {
                 LinkAt::Netfilter { family, hook, priority, .. } => {
                     Some((link.id, link.program, (u8::try_from(family).ok()?, hook, priority)))
@@ -61,6 +60,23 @@ impl Found<'_> {
 type Place = (u8, u32, i32);
 
 impl Found<'_> {
+    /// Where links may not be listed, the namespace's hooks still tell which programs are there. Where there is
+    /// no such list either, nothing is known.
+    fn netfilter_without_links(&mut self) -> Result<(), CollectError> {
+        let hooks = [2, 10].into_iter().flat_map(|family| (0..5).map(move |hook| (family, hook))).collect();
+        let Some(here) = self.hooks_here(hooks)? else {
+            return Err(SysError::new("bpf link list", "", Errno::EPERM).into());
+        };
+        let mut last = None;
+        let mut position = 0;
+        for (program, place) in here {
+            position = if last == Some((place.0, place.1)) { position + 1 } else { 0 };
+            last = Some((place.0, place.1));
+            self.add("netfilter", program, position, |one| one.netfilter = Some(place));
+        }
+        Ok(())
+    }
+
     /// Programs of this namespace and their places; `None` if the kernel does not list hooks.
     fn hooks_here(&self, hooks: BTreeSet<(u8, u32)>) -> Result<Option<Vec<(u32, Place)>>, CollectError> {
         if self.collector.require(NETFILTER_HOOK).is_err() {
@@ -97,7 +113,7 @@ impl Collector {
 }
 
 /// Program and priority of a hook's entry (NFNLA_HOOK_*); `None` if it is not a program.
-pub(super) fn decode_hook(payload: &[u8]) -> Option<(u32, i32)> {
+pub fn decode_hook(payload: &[u8]) -> Option<(u32, i32)> {
     let entry = Fields::of(payload.get(4..)?);
     let chain = Fields::of(entry.bytes(6)?);
     if chain.be32(2)? != TYPE_BPF {

@@ -98,7 +98,7 @@ fn known<T>(reading: Reading<Option<T>>) -> Reading<T> {
 }
 
 /// The number of a generic netlink family, if the message is about the one of this name (CTRL_ATTR_*).
-pub(super) fn decode_family(payload: &[u8], name: &str) -> Decoded<Option<u16>> {
+pub fn decode_family(payload: &[u8], name: &str) -> Decoded<Option<u16>> {
     let (mut id, mut named) = (None, false);
     for attribute in Attributes::after(payload, HEADER) {
         let attribute = attribute?;
@@ -112,7 +112,7 @@ pub(super) fn decode_family(payload: &[u8], name: &str) -> Decoded<Option<u16>> 
 }
 
 /// ETHTOOL_A_LINKSTATE_EXT_STATE in the kernel's words (`enum ethtool_link_ext_state`).
-pub(super) fn decode_linkstate(payload: &[u8]) -> Decoded<Option<String>> {
+pub fn decode_linkstate(payload: &[u8]) -> Decoded<Option<String>> {
     for attribute in Attributes::after(payload, HEADER) {
         let attribute = attribute?;
         if attribute.kind != 5 {

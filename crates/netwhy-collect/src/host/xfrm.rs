@@ -61,7 +61,7 @@ impl Collector {
 }
 
 /// One policy from an XFRM_MSG_NEWPOLICY message; `None` for those that belong to one socket.
-pub(super) fn decode_policy(payload: &[u8]) -> Decoded<Option<XfrmPolicy>> {
+pub fn decode_policy(payload: &[u8]) -> Decoded<Option<XfrmPolicy>> {
     let fixed = header(payload, POLICY)?;
     let byte = |offset| fixed.u8(offset).unwrap_or(0);
     let dir = match byte(160) {
@@ -109,7 +109,7 @@ fn templates(attribute: &Attribute<'_>) -> Vec<(Option<IpAddr>, Option<IpAddr>, 
 }
 
 /// One state from an XFRM_MSG_NEWSA message. Its attributes, where the keys are, are not walked.
-pub(super) fn decode_state(payload: &[u8]) -> Decoded<Option<State>> {
+pub fn decode_state(payload: &[u8]) -> Decoded<Option<State>> {
     let fixed = header(payload, STATE)?;
     let family = fixed.u16(212).unwrap_or(0);
     let addresses = address(fixed, 80, family).zip(address(fixed, 56, family));
