@@ -155,7 +155,9 @@ pub fn capabilities_text(all: &Capabilities, options: &TextOptions) -> String {
     if !needs.is_empty() {
         page.gap();
         page.entry("missing", &needs.join(", "));
-        page.labelled_command("with root", "sudo netwhy capabilities");
+        if all.euid != 0 {
+            page.labelled_command("with root", "sudo netwhy capabilities");
+        }
     }
     page.finish()
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(global: &Global) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Two families of one door: an empty table is read without asking, so what the door said to the other counts.
+/// Two things behind one door: where there was nothing to read nobody asked, so what the door said to the other counts.
 fn same_door(items: &mut [Capability], name: &str, other: &str) {
     let refused = items.iter().find(|c| c.name == other && c.available == Available::No).cloned();
     if let (Some(refused), Some(item)) = (refused, items.iter_mut().find(|c| c.name == name))
@@ -63,7 +63,7 @@ struct Feature {
 const FEATURES: &[Feature] = &[
     Feature { name: "capture", what: "headers of the flow's packets", attempt: capture },
     Feature { name: "tcp-hops", what: "hops of a TCP flow by TTL", attempt: || raw(6) },
-    Feature { name: "echo", what: "ICMP echo without privilege", attempt: echo },
+    Feature { name: "echo", what: "ICMP echo", attempt: echo },
     Feature { name: "mark", what: "asking with the victim's socket mark", attempt: mark },
     Feature { name: "other-namespaces", what: "listeners in other network namespaces", attempt: other_namespaces },
     Feature { name: "other-processes", what: "which process holds another user's socket", attempt: other_processes },
@@ -98,7 +98,10 @@ fn raw(protocol: u8) -> Reading<()> {
 
 fn echo() -> Reading<()> {
     let needs = "a group in net.ipv4.ping_group_range, or CAP_NET_RAW";
-    reading("IPPROTO_ICMP", needs, Socket::open(Family::V4, Kind::Ping).map(drop))
+    match Socket::open(Family::V4, Kind::Ping) {
+        Ok(_) => Reading::known((), "IPPROTO_ICMP without privilege", 0),
+        Err(_) => reading("SOCK_RAW", needs, Socket::open(Family::V4, Kind::Raw(1)).map(drop)),
+    }
 }
 
 fn mark() -> Reading<()> {
