@@ -3,14 +3,20 @@
 //! - `new cause NAME`, `new case NAME`: write a file that compiles, and say what to do next
 //! - `bench`: the figures of docs/benchmarks.md, measured in one run
 //! - `dist`: the static release binary and its checksum
+//! - `man [DIR]`: manual pages and completions, from the command line's own definition
 
 mod bench;
+/// The command line of netwhy, as the binary has it.
+#[path = "../../crates/netwhy/src/cli.rs"]
+#[allow(dead_code, reason = "only its shape is used here")]
+mod cli;
 mod dist;
+mod man;
 mod new;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask new cause|case NAME | bench [WHAT] | dist";
+const USAGE: &str = "usage: cargo xtask new cause|case NAME | bench [WHAT] | dist | man [DIR]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +26,8 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(None),
         ["bench", what] => bench::run(Some(what)),
         ["dist"] => dist::run(),
+        ["man"] => man::run(None),
+        ["man", dir] => man::run(Some(dir)),
         _ => Err(USAGE.into()),
     };
     match done {
