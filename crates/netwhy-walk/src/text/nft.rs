@@ -3,6 +3,8 @@
 //! Registers hold what was loaded into them, in words. A comparison or a lookup turns such words into a
 //! statement. Statements that only say which protocol the next header field belongs to are left out again
 //! when that field names the protocol itself.
+//!
+//! Longer than 1,000 lines because every kind of expression reads and writes the one register state.
 
 use netwhy_facts::nft::{
     BitwiseOp, CmpOp, Data, Expr, Nft, NftElem, NftFamily, NftRule, NftSet, NftVerdict, PayloadBase,
