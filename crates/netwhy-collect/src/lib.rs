@@ -15,6 +15,7 @@ mod decode;
 mod error;
 mod fields;
 pub mod host;
+pub mod ipset;
 mod kernel;
 pub mod link;
 pub mod mib;

@@ -576,17 +576,21 @@ pub enum Expr {
         spnum: u32,
         dreg: u32,
     },
-    /// An xtables match run through nft_compat; `info` is its private structure.
+    /// An xtables match run through nft_compat; `info` is its private structure, `decoded` what it means when this build knows.
     Match {
         name: String,
         revision: u32,
         info: Vec<u8>,
+        #[serde(default)]
+        decoded: Option<Box<crate::xtables::XtMatch>>,
     },
     /// An xtables target run through nft_compat.
     Target {
         name: String,
         revision: u32,
         info: Vec<u8>,
+        #[serde(default)]
+        decoded: Option<Box<crate::xtables::XtTarget>>,
     },
     Inner {
         inner_type: u32,

@@ -5,3 +5,4 @@ pub mod inet_diag;
 pub mod netlink;
 pub mod packet;
 pub mod tls;
+pub mod xtables;
