@@ -48,7 +48,9 @@ impl Collector {
                 }
                 let Some(set) = read(open, &name, MAX_MEMBERS)? else { continue };
                 if set.set_type == "list:set" {
-                    wanted.extend(set.members.iter().filter_map(|one| one.split(' ').next()).map(str::to_owned));
+                    wanted.extend(
+                        set.members.iter().filter_map(|one| one.split(' ').next()).map(str::to_owned),
+                    );
                 }
                 found.push(set);
             }
@@ -143,15 +145,18 @@ fn read(
 /// Adds one message of a listing; `false` when the set has more members than are kept.
 pub fn add(set: &mut Option<Ipset>, payload: &[u8], max_members: usize) -> bool {
     let f = Fields::of(payload.get(4..).unwrap_or(&[]));
-    let (Some(name), Some(set_type)) = (f.text(SETNAME.into()), f.text(3)) else { return true };
-    let set = set.get_or_insert_with(|| Ipset {
-        name,
-        index: f.be16(INDEX.into()),
-        set_type,
-        family: f.u8(5).unwrap_or(0),
-        members: Vec::new(),
-        complete: true,
-    });
+    // Only the first message of a set says what it is; the others go on with its members.
+    if let (Some(name), Some(set_type)) = (f.text(SETNAME.into()), f.text(3)) {
+        set.get_or_insert_with(|| Ipset {
+            name,
+            index: f.be16(INDEX.into()),
+            set_type,
+            family: f.u8(5).unwrap_or(0),
+            members: Vec::new(),
+            complete: true,
+        });
+    }
+    let Some(set) = set else { return true };
     for nest in fields::list(f.bytes(8).unwrap_or(&[]), DATA) {
         if set.members.len() >= max_members {
             set.complete = false;
@@ -244,4 +249,43 @@ fn port(f: &Fields<'_>) -> Option<String> {
 
 fn mac(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{damage, recorded};
+
+    const RECORDED: &str = include_str!("../fixtures/ipset.txt");
+
+    #[test]
+    fn recorded_answers_decode() {
+        let mut sets = Vec::new();
+        for (_, payload) in recorded(RECORDED) {
+            let mut set = None;
+            assert!(add(&mut set, &payload, 100));
+            sets.extend(set);
+        }
+        let members = |name: &str| sets.iter().find(|set: &&Ipset| set.name == name).unwrap().members.clone();
+        assert_eq!(members("ipportnet"), ["198.51.100.7,tcp:80,203.0.113.0/24"]);
+        assert!(members("netiface").contains(&"203.0.113.0/24,physdev:eth1".to_owned()));
+        assert!(members("net4").iter().any(|one| one.starts_with("10.0.0.0/8 nomatch")));
+        assert_eq!(members("lists").len(), 2);
+    }
+
+    #[test]
+    fn a_bound_cuts_and_says_so() {
+        let all = recorded(RECORDED);
+        let (_, payload) = all.iter().max_by_key(|(_, payload)| payload.len()).unwrap();
+        let mut set = None;
+        assert!(!add(&mut set, payload, 1));
+        assert!(set.is_some_and(|set| set.members.len() == 1 && !set.complete));
+    }
+
+    #[test]
+    fn damaged_answers_end_without_panic() {
+        for (_, payload) in recorded(RECORDED) {
+            damage(&payload, 1000, |broken| _ = add(&mut None, broken, 50));
+        }
+    }
 }

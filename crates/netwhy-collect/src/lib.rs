@@ -32,6 +32,7 @@ pub mod sysctl;
 pub mod tc;
 #[cfg(test)]
 mod testing;
+pub mod xtables;
 
 pub use collector::Collector;
 pub use error::CollectError;

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use netwhy_facts::Reading;
 use netwhy_facts::nft::{Expr, Nft, NftFamily, NftRule, NftSet};
+use netwhy_facts::xtables::{XtMatch, XtTarget};
 use netwhy_sys::Errno;
 use netwhy_sys::netlink::{NetlinkError, Protocol, Socket};
 use netwhy_wire::netlink::Builder;
@@ -21,6 +22,7 @@ pub use self::message::{chain, elements, flowtable, generation, object, rule, se
 use crate::collector::Collector;
 use crate::error::CollectError;
 use crate::kernel::NF_TABLES;
+use crate::xtables::{Context, Net, xt_match, xt_target};
 
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 const SUBSYSTEM: u16 = 10 << 8;
@@ -54,7 +56,10 @@ impl Collector {
             // A bounded listing is given up in the middle, so it does not go over the shared socket.
             self.netlink(Protocol::Netfilter, |_| Ok(()))?;
             let open = || Ok(self.inside(|| Socket::open(Protocol::Netfilter))??);
-            read(open, max_elements)
+            let mut nft = read(open, max_elements)?;
+            let set_name = |index| self.ipset_name(index);
+            nft.rules.iter_mut().for_each(|rule| decode_compat(rule, &set_name));
+            Ok(nft)
         })
     }
 }
@@ -176,6 +181,32 @@ fn mark_compat(rules: &mut [NftRule]) {
         rules.iter().filter(|rule| shows(rule)).map(|rule| (rule.family, rule.table.clone())).collect();
     for rule in rules {
         rule.compat = tables.iter().any(|(family, table)| *family == rule.family && *table == rule.table);
+    }
+}
+
+/// Says what the matches and targets of xtables in a rule mean.
+fn decode_compat(rule: &mut NftRule, set_name: &dyn Fn(u16) -> Option<String>) {
+    let net = match rule.family {
+        NftFamily::Ip6 => Net::Ipv6,
+        NftFamily::Bridge => Net::Bridge,
+        NftFamily::Arp => Net::Arp,
+        _ => Net::Ipv4,
+    };
+    let context = Context { net, set_name };
+    for expr in &mut rule.exprs {
+        match expr {
+            Expr::Match { name, revision, info, decoded } => {
+                let Ok(revision) = u8::try_from(*revision) else { continue };
+                let one = xt_match(&context, name, revision, info);
+                *decoded = (!matches!(one, XtMatch::Unknown { .. })).then(|| Box::new(one));
+            }
+            Expr::Target { name, revision, info, decoded } => {
+                let Ok(revision) = u8::try_from(*revision) else { continue };
+                let one = xt_target(&context, name, revision, info);
+                *decoded = (!matches!(one, XtTarget::Unknown { .. })).then(|| Box::new(one));
+            }
+            _ => {}
+        }
     }
 }
 

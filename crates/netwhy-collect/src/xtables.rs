@@ -11,7 +11,8 @@ use netwhy_facts::{IpNet, Reading};
 use netwhy_sys::xtables::{self as sys, Family, Table};
 use netwhy_wire::netlink::Fixed;
 use netwhy_wire::xtables::{
-    self as wire, ArpSelector, BridgeSelector, Hook, IpSelector, Layout, Masked, MaskedNumber, Rule, Target, Verdict,
+    self as wire, ArpSelector, BridgeSelector, Hook, IpSelector, Layout, Masked, MaskedNumber, Rule, Target,
+    Verdict,
 };
 
 pub use self::matches::xt_match;
@@ -106,7 +107,6 @@ pub fn decode_table(
     };
     let hooks: Vec<Hook> = (0..32)
         .filter(|number| table.valid_hooks & 1 << number != 0)
-        
         .filter_map(|number: u32| {
             let at = number as usize;
             Some(Hook { number, entry: *table.hook_entry.get(at)?, underflow: *table.underflow.get(at)? })
@@ -118,7 +118,8 @@ pub fn decode_table(
         Net::Arp => wire::chains(Layout::Arp, &table.entries, &hooks),
         Net::Bridge => wire::bridge_chains(&table.entries, &table.counters),
     };
-    let chains = chains.map_err(|error| CollectError::malformed("legacy table", format!("{}: {error}", table.name)))?;
+    let chains = chains
+        .map_err(|error| CollectError::malformed("legacy table", format!("{}: {error}", table.name)))?;
     let context = Context { net, set_name };
     let decoded = chains.iter().map(|chain| {
         let rules = chain.rules.iter().map(|rule| decode_rule(&context, rule));
@@ -133,7 +134,9 @@ pub fn decode_table(
         })
     });
     let whole = decoded.collect::<Option<Vec<_>>>();
-    whole.ok_or_else(|| CollectError::malformed("legacy table", format!("{}: a rule or policy is cut", table.name)))
+    whole.ok_or_else(|| {
+        CollectError::malformed("legacy table", format!("{}: a rule or policy is cut", table.name))
+    })
 }
 
 fn fact_verdict(verdict: &Verdict) -> Option<XtVerdict> {
@@ -259,7 +262,8 @@ fn select_bridge(rule: &mut XtRule, selector: BridgeSelector, raw: &Rule<'_>) {
     rule.extra.extend(address("source", selector.src));
     rule.extra.extend(address("destination", selector.dst));
     // They look and decide nothing, so they are no selector: named as comments.
-    rule.matches.extend(raw.watchers.iter().map(|one| XtMatch::Comment { text: format!("watcher {}", one.name) }));
+    rule.matches
+        .extend(raw.watchers.iter().map(|one| XtMatch::Comment { text: format!("watcher {}", one.name) }));
 }
 
 fn not(invert: bool) -> &'static str {
@@ -269,13 +273,6 @@ fn not(invert: bool) -> &'static str {
 /// Two ports in host order.
 fn pair(f: Fixed<'_>, offset: usize) -> Option<(u16, u16)> {
     Some((f.u16(offset)?, f.u16(offset + 2)?))
-}
-
-/// A device's name under its mask, a prefix with a trailing `+`; empty for any.
-fn device(f: Fixed<'_>, name: usize, mask: usize) -> Option<String> {
-    let (text, mask) = (f.text(name, 16)?, f.bytes(mask, 16)?);
-    let covered = mask.iter().take_while(|byte| **byte != 0).count();
-    Some(if covered == 0 || covered > text.len() { text.into_owned() } else { format!("{text}+") })
 }
 
 /// The length of a mask that is a prefix.

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use bridge::{BridgeSelector, bridge_chains};
-pub use selector::{ArpSelector, IpSelector, Masked, MaskedHardware, MaskedNumber};
+pub use selector::{ArpSelector, IpSelector, Masked, MaskedHardware, MaskedNumber, device_name};
 
 use crate::netlink::Fixed;
 

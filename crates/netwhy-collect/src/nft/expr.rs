@@ -108,10 +108,20 @@ const TABLE: &[(&str, u16, Decode)] = &[
         Some(Expr::Xfrm { dreg: f.be32(1)?, key: f.be32(2)?, dir: f.u8(3)?, spnum: f.be32(4).unwrap_or(0) })
     }),
     ("match", 3, |f, _| {
-        Some(Expr::Match { name: f.text(1)?, revision: f.be32(2)?, info: f.bytes(3)?.to_vec(), decoded: None })
+        Some(Expr::Match {
+            name: f.text(1)?,
+            revision: f.be32(2)?,
+            info: f.bytes(3)?.to_vec(),
+            decoded: None,
+        })
     }),
     ("target", 3, |f, _| {
-        Some(Expr::Target { name: f.text(1)?, revision: f.be32(2)?, info: f.bytes(3)?.to_vec(), decoded: None })
+        Some(Expr::Target {
+            name: f.text(1)?,
+            revision: f.be32(2)?,
+            info: f.bytes(3)?.to_vec(),
+            decoded: None,
+        })
     }),
     ("inner", 5, inner),
 ];

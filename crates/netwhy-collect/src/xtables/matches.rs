@@ -8,13 +8,17 @@ use std::net::IpAddr;
 use netwhy_facts::IpNet;
 use netwhy_facts::xtables::XtMatch;
 use netwhy_wire::netlink::Fixed;
+use netwhy_wire::xtables::device_name;
 
 use super::{Context, Net, pair, prefix_length};
 
 /// A match of iptables, ip6tables, or of nftables' compatibility layer.
 pub fn xt_match(context: &Context<'_>, name: &str, revision: u8, data: &[u8]) -> XtMatch {
-    decode(context, name, revision, Fixed(data))
-        .unwrap_or_else(|| XtMatch::Unknown { name: name.to_owned(), revision, info: data.to_vec() })
+    decode(context, name, revision, Fixed(data)).unwrap_or_else(|| XtMatch::Unknown {
+        name: name.to_owned(),
+        revision,
+        info: data.to_vec(),
+    })
 }
 
 fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Option<XtMatch> {
@@ -51,7 +55,7 @@ fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Opti
         }
         ("addrtype", 1) => XtMatch::Addrtype { source: f.u16(0)?, dest: f.u16(2)?, flags: f.u32(4)? },
         ("iprange", 1) => iprange(context.net, f)?,
-        ("mac", 0) => XtMatch::Mac { mac: super::mac(&f.array(0)?), invert: f.u32(8)? != 0 },
+        ("mac", 0) => XtMatch::Mac { mac: super::mac(f.bytes(0, 6)?), invert: f.u32(8)? != 0 },
         ("owner", 1) => {
             let (match_flags, invert_flags) = (f.u8(16)?, f.u8(17)?);
             let asked = |bit: u8, range| (match_flags & bit != 0).then_some(range);
@@ -75,12 +79,15 @@ fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Opti
         ("pkttype", 0) if context.net == Net::Bridge => {
             XtMatch::Pkttype { pkttype: f.u8(0)?, invert: f.u8(1)? != 0 }
         }
-        ("pkttype", 0) => {
-            XtMatch::Pkttype { pkttype: u8::try_from(f.i32(0)?).ok()?, invert: f.i32(4)? != 0 }
-        }
+        ("pkttype", 0) => XtMatch::Pkttype { pkttype: u8::try_from(f.i32(0)?).ok()?, invert: f.i32(4)? != 0 },
         ("physdev", 0) => {
-            let device = |at| super::device(f, at, at + 16);
-            XtMatch::Physdev { physin: device(0)?, physout: device(32)?, invert: f.u8(64)?, bitmask: f.u8(65)? }
+            let device = |at| device_name(f, at, at + 16);
+            XtMatch::Physdev {
+                physin: device(0)?,
+                physout: device(32)?,
+                invert: f.u8(64)?,
+                bitmask: f.u8(65)?,
+            }
         }
         ("rpfilter", 0) => XtMatch::Rpfilter { flags: f.u8(0)? },
         ("tcpmss", 0) => XtMatch::Tcpmss { min: f.u16(0)?, max: f.u16(2)?, invert: f.u8(4)? != 0 },

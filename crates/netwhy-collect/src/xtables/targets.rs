@@ -9,8 +9,11 @@ use super::{Context, Net};
 
 /// A target of iptables, ip6tables, or of nftables' compatibility layer.
 pub fn xt_target(context: &Context<'_>, name: &str, revision: u8, data: &[u8]) -> XtTarget {
-    decode(context, name, revision, Fixed(data))
-        .unwrap_or_else(|| XtTarget::Unknown { name: name.to_owned(), revision, info: data.to_vec() })
+    decode(context, name, revision, Fixed(data)).unwrap_or_else(|| XtTarget::Unknown {
+        name: name.to_owned(),
+        revision,
+        info: data.to_vec(),
+    })
 }
 
 fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Option<XtTarget> {

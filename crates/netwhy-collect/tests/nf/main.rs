@@ -2,7 +2,9 @@
 //! up and answer as oracles are run by the tests only; a test whose tool is missing says so and is skipped.
 
 mod conntrack;
+mod ipset;
 mod nft;
 mod record;
 mod socket;
 mod space;
+mod xtables;

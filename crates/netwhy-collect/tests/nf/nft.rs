@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use netwhy_collect::Collector;
 use netwhy_facts::Reading;
 use netwhy_facts::nft::{Data, Expr, Nft, NftFamily, NftVerdict};
+use netwhy_facts::xtables::XtTarget;
 use netwhy_sys::netlink::{BatchMessage, Protocol, Socket};
 use netwhy_wire::netlink::Builder;
 
@@ -454,7 +455,9 @@ fn expressions_without_words_are_decoded() {
         }
         let found: Vec<&Expr> = nft.rules.iter().filter_map(|rule| rule.exprs.last()).collect();
         let info = vec![7, 0, 0, 0, 255, 0, 0, 0];
-        assert!(found.contains(&&Expr::Target { name: "MARK".into(), revision: 2, info }), "{found:?}");
+        let decoded = Some(Box::new(XtTarget::Mark { mark: 7, mask: 255 }));
+        let target = Expr::Target { name: "MARK".into(), revision: 2, info, decoded };
+        assert!(found.contains(&&target), "{found:?}");
     });
 }
 

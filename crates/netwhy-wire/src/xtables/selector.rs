@@ -172,13 +172,26 @@ fn masked(addr: IpAddr, mask: IpAddr, invert: bool) -> Option<Masked> {
     (!mask.is_unspecified() || invert).then_some(Masked { addr, mask, invert })
 }
 
-/// A device's name under its mask: the mask covers the name and its NUL, or for a prefix the name alone.
-pub(super) fn device(f: Fixed<'_>, name: usize, mask: usize, invert: bool) -> Option<Option<(String, bool)>> {
-    let (text, mask) = (f.text(name, 16)?, f.bytes(mask, 16)?);
+/// A device's name under its mask (`char[16]` each): the mask covers the name and its NUL, or for a prefix the
+/// prefix alone, which then gets a trailing `+`. Empty: any device. `None` if it is cut.
+#[must_use]
+pub fn device_name(f: Fixed<'_>, name: usize, mask: usize) -> Option<String> {
+    let (bytes, mask) = (f.bytes(name, 16)?, f.bytes(mask, 16)?);
+    let length = bytes.iter().take_while(|byte| **byte != 0).count();
     let covered = mask.iter().take_while(|byte| **byte != 0).count();
+    let text = |length| String::from_utf8_lossy(bytes.get(..length).unwrap_or(bytes)).into_owned();
     Some(match covered {
-        0 if !invert => None,
-        covered if covered > text.len() => Some((text.into_owned(), invert)),
-        _ => Some((format!("{text}+"), invert)),
+        0 => String::new(),
+        covered if covered > length || length == 16 => text(length),
+        covered => text(covered) + "+",
+    })
+}
+
+fn device(f: Fixed<'_>, name: usize, mask: usize, invert: bool) -> Option<Option<(String, bool)>> {
+    let text = device_name(f, name, mask)?;
+    Some(match (text.is_empty(), invert) {
+        (true, false) => None,
+        (true, true) => Some(("+".to_owned(), true)),
+        _ => Some((text, invert)),
     })
 }
