@@ -318,3 +318,41 @@ fn the_kernels_answer_is_asked_and_believed() {
     assert_eq!(p.packet.src, ip("203.0.113.1"));
     assert!(p.assumptions.iter().any(|a| a.contains("the kernel answers")), "{:?}", p.assumptions);
 }
+
+/// What iptables-nft leaves to xtables runs as the kernel's compatibility layer does.
+#[test]
+fn xtables_matches_and_targets_inside_nftables_rules() {
+    use netwhy_facts::nft::Expr;
+    use netwhy_facts::xtables::{XtMatch, XtTarget};
+    let ports = |port: u16| Expr::Match {
+        name: "multiport".into(),
+        revision: 1,
+        info: Vec::new(),
+        decoded: Some(Box::new(XtMatch::Multiport { side: 1, ports: vec![(port, port)], invert: false })),
+    };
+    let mut h = Host::default();
+    h.chain(NftFamily::Ip, "OUTPUT", "filter", 3, 0, 1);
+    let handle = h.nft_rule(NftFamily::Ip, "OUTPUT", vec![ports(443), verdict(NftVerdict::Drop)]);
+    assert_eq!(dropped_rule(&h.out(Proto::Tcp, "192.0.2.7", 443)), Some(handle));
+    assert!(h.out(Proto::Tcp, "192.0.2.7", 80).passes());
+
+    let mut h = Host::default();
+    h.chain(NftFamily::Ip, "OUTPUT", "nat", 3, -100, 1);
+    let to = ip("192.0.2.99");
+    let target = XtTarget::Dnat {
+        addr_min: Some(to),
+        addr_max: Some(to),
+        port_min: Some(8080),
+        port_max: Some(8080),
+        flags: 3,
+    };
+    let dnat =
+        Expr::Target { name: "DNAT".into(), revision: 2, info: Vec::new(), decoded: Some(Box::new(target)) };
+    h.nft_rule(NftFamily::Ip, "OUTPUT", vec![ports(80), dnat]);
+    let p = h.out(Proto::Tcp, "192.0.2.7", 80);
+    assert_eq!((p.packet.dst, p.packet.dport), (to, 8080), "{p:#?}");
+    // What was not decoded is not guessed.
+    let blind = Expr::Target { name: "DNAT".into(), revision: 9, info: Vec::new(), decoded: None };
+    h.nft.rules[0].exprs[1] = blind;
+    assert!(matches!(h.out(Proto::Tcp, "192.0.2.7", 80).end, End::Insufficient { .. }));
+}

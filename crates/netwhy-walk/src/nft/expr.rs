@@ -347,14 +347,12 @@ impl<'a> Walk<'a, '_> {
             }
             Expr::Tunnel { dreg, .. } => store(regs, *dreg, &Bits::unknown(4, "tunnel metadata")),
             Expr::Xfrm { dreg, .. } => store(regs, *dreg, &Bits::unknown(16, "IPsec state")),
-            Expr::Match { name, revision, info } => match self.compat_match(skb, hook, name, *revision, info)
-            {
-                Some(true) => Flow::Next,
-                Some(false) => Flow::Break,
-                None => Flow::Open(format!("xtables match {name}")),
-            },
-            Expr::Target { name, revision, info } => {
-                self.compat_target(skb, hook, rule, passed, name, *revision, info)
+            Expr::Match { name, decoded, .. } => {
+                let outcome = self.compat_match(skb, hook, rule, name, decoded.as_deref());
+                test(outcome, || format!("xtables match {name}"))
+            }
+            Expr::Target { name, info, decoded, .. } => {
+                self.compat_target(skb, hook, rule, passed, name, info, decoded.as_deref())
             }
             Expr::Inner { .. } => Flow::Open("a header inside a tunnel".into()),
             Expr::Unknown { name, .. } => {

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use netwhy_facts::nft::NftRule;
+use netwhy_facts::nft::{NftFamily, NftRule};
 use netwhy_facts::route::RouteType;
-use netwhy_facts::xtables::{XtMatch, XtRule, XtTable};
-use netwhy_facts::{IpNet, Locus};
+use netwhy_facts::xtables::{XtFamily, XtMatch, XtRule, XtTable, XtTarget, XtVerdict};
+use netwhy_facts::{IpNet, Locus, Reading};
 
 use crate::fib::{self, Lookup, Query};
 use crate::hooks::Hook;
@@ -15,6 +15,7 @@ use crate::nft::keys::type_number;
 use crate::path::{Action, End};
 use crate::skb::{Conn, CtInfo, CtSlot, Skb};
 use crate::walk::Walk;
+use crate::xt::Outcome;
 
 /// A device name against a pattern with a trailing `+`.
 pub(crate) fn name_fits(name: &str, pattern: &str) -> bool {
@@ -304,13 +305,16 @@ impl<'a> Walk<'a, '_> {
     /// An xtables match inside an nftables rule (nft_compat).
     pub(crate) fn compat_match(
         &mut self,
-        _skb: &Skb,
-        _hook: &Hook,
+        skb: &Skb,
+        hook: &Hook,
+        rule: &NftRule,
         name: &str,
-        _revision: u32,
-        _info: &[u8],
+        decoded: Option<&XtMatch>,
     ) -> Option<bool> {
-        if name == "comment" { Some(true) } else { None }
+        match decoded {
+            Some(one) => self.xt_match(skb, one, &compat_table(rule), hook),
+            None => (name == "comment").then_some(true),
+        }
     }
 
     /// An xtables target inside an nftables rule.
@@ -318,12 +322,12 @@ impl<'a> Walk<'a, '_> {
     pub(crate) fn compat_target(
         &mut self,
         skb: &mut Skb,
-        _hook: &Hook,
+        hook: &Hook,
         rule: &NftRule,
         passed: &mut Vec<String>,
         name: &str,
-        _revision: u32,
         info: &[u8],
+        decoded: Option<&XtTarget>,
     ) -> Flow {
         match name {
             "LOG" | "NFLOG" | "TRACE" | "AUDIT" | "TCPMSS" | "CHECKSUM" | "LED" | "TEE" | "SET" => {
@@ -341,9 +345,58 @@ impl<'a> Walk<'a, '_> {
                     format!("rejected with {with}"),
                 ))
             }
-            other => Flow::GiveUp(format!("xtables target {other}")),
+            other => match decoded {
+                Some(target) => self.compat_outcome(skb, hook, rule, passed, target),
+                None => Flow::GiveUp(format!("xtables target {other}")),
+            },
         }
     }
+
+    /// Runs a target as the rule of a legacy table would.
+    fn compat_outcome(
+        &mut self,
+        skb: &mut Skb,
+        hook: &Hook,
+        rule: &NftRule,
+        passed: &mut Vec<String>,
+        target: &XtTarget,
+    ) -> Flow {
+        let words = self.rule_words(rule);
+        let alone = XtRule {
+            src: None,
+            dst: None,
+            odd_masks: None,
+            iif: None,
+            oif: None,
+            proto: None,
+            fragment: None,
+            goto: false,
+            matches: Vec::new(),
+            target: target.clone(),
+            counters: (0, 0),
+            extra: Vec::new(),
+        };
+        match self.xt_target(skb, &alone, hook, &words, passed) {
+            Err(why) => Flow::GiveUp(why),
+            Ok(Outcome::Continue) => Flow::Next,
+            Ok(Outcome::End(end, action, what)) => Flow::Verdict(Verdict::End(end, action, what)),
+            Ok(Outcome::Verdict(verdict)) => match verdict {
+                XtVerdict::Accept => Flow::Verdict(Verdict::Accept),
+                XtVerdict::Drop => Flow::Verdict(Verdict::Drop),
+                XtVerdict::Return => Flow::Verdict(Verdict::Return),
+                XtVerdict::Continue => Flow::Next,
+                XtVerdict::Jump(_) | XtVerdict::Queue => {
+                    Flow::GiveUp("a verdict no xtables target gives".into())
+                }
+            },
+        }
+    }
+}
+
+/// The table an nftables rule made by iptables-nft stands for.
+fn compat_table(rule: &NftRule) -> XtTable {
+    let family = if rule.family == NftFamily::Ip6 { XtFamily::Ip6tables } else { XtFamily::Iptables };
+    XtTable { family, name: rule.table.clone(), chains: Reading::NotAsked }
 }
 
 /// enum ipt_reject_with.
