@@ -350,7 +350,7 @@ fn xtables_matches_and_targets_inside_nftables_rules() {
         Expr::Target { name: "DNAT".into(), revision: 2, info: Vec::new(), decoded: Some(Box::new(target)) };
     h.nft_rule(NftFamily::Ip, "OUTPUT", vec![ports(80), dnat]);
     let p = h.out(Proto::Tcp, "192.0.2.7", 80);
-    assert_eq!((p.packet.dst, p.packet.dport), (to, 8080), "{p:#?}");
+    assert_eq!((p.finally.dst, p.finally.dport), (to, 8080), "{p:#?}");
     // What was not decoded is not guessed.
     let blind = Expr::Target { name: "DNAT".into(), revision: 9, info: Vec::new(), decoded: None };
     h.nft.rules[0].exprs[1] = blind;
