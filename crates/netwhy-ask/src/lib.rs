@@ -9,6 +9,7 @@
 //! | [`names`] | every configured name server | `names::NameAnswers` |
 //! | [`connect`] | TCP and UDP as the victim would, several addresses at once | `attempt::Attempts` |
 //! | [`echo`] | ICMP echo | `attempt::Attempts` |
+//! | [`neigh`] | an address on the link, for whoever answers to it | `path::NeighProbe` |
 //! | [`path`] | the hops toward the target, with its own kind of packets | `path::Path` |
 //! | [`pmtu`] | the target, with packets of chosen sizes | `path::PathMtu` |
 //! | [`tls`] | the server, without refusing it | `tls::TlsHandshakes` |
@@ -22,6 +23,7 @@ pub mod echo;
 pub mod http;
 mod limits;
 pub mod names;
+pub mod neigh;
 pub mod path;
 pub mod pmtu;
 mod speak;

@@ -205,3 +205,31 @@ pub(crate) fn nft(rules: &str) -> bool {
     assert!(child.wait().unwrap().success());
     true
 }
+
+/// A bridge `name` in `here` with `ports` and one more wire to `other` in `there`. `false`: no bridges on this
+/// kernel, and said so.
+pub(crate) fn bridge(here: &Netns, name: &str, ports: &[&str], there: &Netns, other: &str) -> bool {
+    wire(here, "bp", there, other);
+    here.run(|| {
+        let (mut info, mut link) = (Vec::new(), vec![0; 16]);
+        attribute(&mut info, 1, b"bridge\0");
+        attribute(&mut link, 3, format!("{name}\0").as_bytes());
+        attribute(&mut link, 18, &info);
+        let mut socket = Socket::open(Protocol::Route).unwrap();
+        if let Err(error) = socket.ack(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link) {
+            println!("skipped: cannot make a bridge ({error})");
+            return false;
+        }
+        let index = ioctl::index_of(name).unwrap();
+        set_up(index);
+        for port in ports.iter().copied().chain(["bp"]) {
+            // IFLA_MASTER.
+            let mut link = vec![0; 16];
+            link[4..8].copy_from_slice(&ioctl::index_of(port).unwrap().to_ne_bytes());
+            attribute(&mut link, 10, &index.to_ne_bytes());
+            request(RTM_NEWLINK, 0, &link);
+        }
+        true
+    })
+    .unwrap()
+}

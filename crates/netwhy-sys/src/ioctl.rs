@@ -16,6 +16,7 @@ pub(crate) struct Request {
 const NAME: usize = 16;
 // uapi `linux/sockios.h`; the C libraries do not agree on the type.
 const SIOCGIFNAME: u64 = 0x8910;
+const SIOCGIFHWADDR: u64 = 0x8927;
 const SIOCGIFINDEX: u64 = 0x8933;
 
 impl Request {
@@ -83,6 +84,18 @@ pub fn name_of(index: u32) -> Result<String> {
     Ok(String::from_utf8_lossy(request.name.split(|&byte| byte == 0).next().unwrap_or(&[])).into_owned())
 }
 
+/// The kind of a device (`ARPHRD_*`, uapi `linux/if_arp.h`) and the first six bytes of its hardware address:
+/// all of it for Ethernet (1), zeroes for loopback (772).
+pub fn hardware_address(name: &str) -> Result<(u16, [u8; 6])> {
+    let operation = "ioctl SIOCGIFHWADDR";
+    let mut request = Request::named(operation, name)?;
+    let socket = any_socket()?;
+    // SAFETY: a request that stays within the structure.
+    unsafe { request.call(socket.as_fd(), SIOCGIFHWADDR, operation)? };
+    let [k0, k1, a, b, c, d, e, f] = request.value.first_chunk().copied().unwrap_or_default();
+    Ok((u16::from_ne_bytes([k0, k1]), [a, b, c, d, e, f]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +104,12 @@ mod tests {
     fn names_and_numbers_lead_to_each_other() {
         let index = index_of("lo").unwrap();
         assert_eq!(name_of(index).unwrap(), "lo");
+    }
+
+    #[test]
+    fn loopback_has_a_kind_and_no_address() {
+        assert_eq!(hardware_address("lo").unwrap(), (772, [0; 6]));
+        assert_eq!(hardware_address("no-such-dev").unwrap_err().errno, Errno::ENODEV);
     }
 
     #[test]
