@@ -108,6 +108,15 @@ pub fn ipt_selector(flow: &netwhy_facts::Flow, with_source: bool) -> String {
     out
 }
 
+/// The command that puts a removed legacy rule back to its place; empty when its text is not known.
+pub fn reinsert(locus: &Locus) -> String {
+    let Locus::IptRule { command, table, chain, number, text } = locus else { return String::new() };
+    match text.strip_prefix(&format!("-A {chain}")) {
+        Some(rest) => format!("{command} -t {table} -I {chain} {number}{rest}"),
+        None => String::new(),
+    }
+}
+
 /// How to let exactly `selector` pass a firewall object that stops it, and how to take that back.
 /// `nft` and `ipt` are the selectors in the two syntaxes. Empty for objects that are no firewall rule.
 pub fn let_pass(locus: &Locus, nft: &str, ipt: &str) -> Vec<Fix> {
@@ -145,9 +154,8 @@ pub fn let_pass(locus: &Locus, nft: &str, ipt: &str) -> Vec<Fix> {
             Fix::run(
                 "or remove the rule, if nobody wants it",
                 format!("{command} -t {table} -D {chain} {number}"),
-                String::new(),
-            )
-            .risk("note the rule first: -D has no undo"),
+                reinsert(locus),
+            ),
         ],
         Locus::IptChain { command, table, chain, .. } => vec![Fix::run(
             "let exactly this flow pass; the policy stays",

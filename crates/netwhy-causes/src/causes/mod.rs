@@ -6,6 +6,8 @@ pub mod accept_queue_full;
 pub mod backlog_too_small;
 pub mod conntrack_full;
 pub mod ct_invalid_drop;
+pub mod dnat_dead_backend;
+pub mod dnat_missing;
 pub mod dst_ip_not_here;
 pub mod fd_limit_process;
 pub mod fd_limit_system;
@@ -19,6 +21,8 @@ pub mod fw_drop_reply;
 pub mod fw_reject;
 pub mod legacy_and_nft_both;
 pub mod martian_source;
+pub mod nat_hairpin;
+pub mod nat_stale_entry;
 pub mod neigh_unresolved;
 pub mod notrack_beside_stateful;
 pub mod path_or_remote_drop;
@@ -30,12 +34,14 @@ pub mod route_missing;
 pub mod route_type_deny;
 pub mod rp_filter;
 pub mod rule_deny;
+pub mod snat_missing;
 pub mod snat_port_exhausted;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
 pub mod svc_stopped;
 pub mod svc_stuck;
 pub mod syn_queue_full;
+pub mod tproxy_or_redirect_to_nothing;
 pub mod udp_filtered_or_silent;
 pub mod udp_port_closed;
 pub mod udp_rcvbuf_full;
@@ -47,6 +53,8 @@ pub static ALL: &[&Cause] = &[
     &backlog_too_small::CAUSE,
     &conntrack_full::CAUSE,
     &ct_invalid_drop::CAUSE,
+    &dnat_dead_backend::CAUSE,
+    &dnat_missing::CAUSE,
     &dst_ip_not_here::CAUSE,
     &fd_limit_process::CAUSE,
     &fd_limit_system::CAUSE,
@@ -60,6 +68,8 @@ pub static ALL: &[&Cause] = &[
     &fw_reject::CAUSE,
     &legacy_and_nft_both::CAUSE,
     &martian_source::CAUSE,
+    &nat_hairpin::CAUSE,
+    &nat_stale_entry::CAUSE,
     &neigh_unresolved::CAUSE,
     &notrack_beside_stateful::CAUSE,
     &path_or_remote_drop::CAUSE,
@@ -71,12 +81,14 @@ pub static ALL: &[&Cause] = &[
     &route_type_deny::CAUSE,
     &rp_filter::CAUSE,
     &rule_deny::CAUSE,
+    &snat_missing::CAUSE,
     &snat_port_exhausted::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
     &svc_stopped::CAUSE,
     &svc_stuck::CAUSE,
     &syn_queue_full::CAUSE,
+    &tproxy_or_redirect_to_nothing::CAUSE,
     &udp_filtered_or_silent::CAUSE,
     &udp_port_closed::CAUSE,
     &udp_rcvbuf_full::CAUSE,
@@ -89,6 +101,8 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("backlog-too-small", include_str!("backlog_too_small.rs")),
     ("conntrack-full", include_str!("conntrack_full.rs")),
     ("ct-invalid-drop", include_str!("ct_invalid_drop.rs")),
+    ("dnat-dead-backend", include_str!("dnat_dead_backend.rs")),
+    ("dnat-missing", include_str!("dnat_missing.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
     ("fd-limit-system", include_str!("fd_limit_system.rs")),
@@ -102,6 +116,8 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("fw-reject", include_str!("fw_reject.rs")),
     ("legacy-and-nft-both", include_str!("legacy_and_nft_both.rs")),
     ("martian-source", include_str!("martian_source.rs")),
+    ("nat-hairpin", include_str!("nat_hairpin.rs")),
+    ("nat-stale-entry", include_str!("nat_stale_entry.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
@@ -113,12 +129,14 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("route-type-deny", include_str!("route_type_deny.rs")),
     ("rp-filter", include_str!("rp_filter.rs")),
     ("rule-deny", include_str!("rule_deny.rs")),
+    ("snat-missing", include_str!("snat_missing.rs")),
     ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),
     ("svc-stopped", include_str!("svc_stopped.rs")),
     ("svc-stuck", include_str!("svc_stuck.rs")),
     ("syn-queue-full", include_str!("syn_queue_full.rs")),
+    ("tproxy-or-redirect-to-nothing", include_str!("tproxy_or_redirect_to_nothing.rs")),
     ("udp-filtered-or-silent", include_str!("udp_filtered_or_silent.rs")),
     ("udp-port-closed", include_str!("udp_port_closed.rs")),
     ("udp-rcvbuf-full", include_str!("udp_rcvbuf_full.rs")),

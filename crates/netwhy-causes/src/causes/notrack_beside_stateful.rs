@@ -104,12 +104,12 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
             )
             .risk("the flow takes an entry of the connection table again"),
         );
-    } else if let Locus::IptRule { command, table, chain, number, text } = &notrack {
+    } else if let Locus::IptRule { command, table, chain, number, .. } = &notrack {
         finding = finding.fix(
             Fix::run(
                 "remove the notrack rule",
                 format!("{command} -t {table} -D {chain} {number}"),
-                format!("{command} -t {table} {}", text.replacen("-A", "-I", 1)),
+                fix::reinsert(&notrack),
             )
             .risk("the flow takes an entry of the connection table again"),
         );
