@@ -110,8 +110,9 @@ impl Session {
         let devices = self.devices();
         let c = &self.collector;
         self.facts.put(c.nft());
-        //PENDING self.facts.put(c.xtables());
-        //PENDING self.facts.put(c.ipsets());
+        let xtables = c.xtables();
+        self.facts.put(c.ipsets_of(&xtables, self.facts.get()));
+        self.facts.put(xtables);
         self.facts.put(c.conntrack());
         let entries = self.ct_entries();
         self.facts.put(entries);

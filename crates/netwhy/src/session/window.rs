@@ -43,7 +43,7 @@ impl Session {
             self.facts.put_after(c.nft());
         }
         if self.facts.value::<Xtables>().is_some_and(|x| !x.0.is_empty()) {
-            //PENDING self.facts.put_after(c.xtables());
+            self.facts.put_after(c.xtables());
         }
         let entries = self.ct_entries();
         self.facts.put_after(entries);
