@@ -157,7 +157,7 @@ fn definitions() -> Value {
             required("cpu_us", integer("Processor time of netwhy, user and system, in microseconds.")),
             required("rss_bytes", integer("Largest resident memory of netwhy, in bytes.")),
             required("packets_sent", integer("Packets netwhy sent, in packets.")),
-            required("events", integer("Kernel events netwhy received, in events.")),
+            required("events", integer("Kernel events and packet headers netwhy received, in events.")),
             required("lost", integer("Kernel events and captured packets that were lost, in events; when not 0 the answer may miss something.")),
         ]),
         "locus": loci::schema(),

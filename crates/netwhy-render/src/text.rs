@@ -30,6 +30,8 @@ impl Default for TextOptions {
 
 /// Lines an answer may take at verbosity 0.
 const SCREEN: usize = 24;
+/// Lines more it may take when nothing but its empty lines is left to leave out.
+const GRACE: usize = 3;
 
 /// How many entries of each part are shown.
 #[derive(Clone, Copy)]
@@ -40,6 +42,8 @@ struct Limits {
     fixes: usize,
     /// Empty lines between the parts.
     airy: bool,
+    /// Nothing more can be left out.
+    sparse: bool,
 }
 
 impl Limits {
@@ -49,12 +53,13 @@ impl Limits {
         unchecked: usize::MAX,
         fixes: usize::MAX,
         airy: true,
+        sparse: false,
     };
 
     /// From generous to sparse; the first that fits the screen is taken. Three pieces of evidence always stay.
     const fn ladder() -> [Self; 7] {
         const fn of(evidence: usize, ruled_out: usize, unchecked: usize, fixes: usize) -> Limits {
-            Limits { evidence, ruled_out, unchecked, fixes, airy: true }
+            Limits { evidence, ruled_out, unchecked, fixes, airy: true, sparse: false }
         }
         [
             of(6, 4, 3, 2),
@@ -62,7 +67,7 @@ impl Limits {
             of(4, 3, 2, 1),
             of(4, 2, 1, 1),
             of(3, 2, 1, 1),
-            of(3, 1, 1, 1),
+            Limits { sparse: true, ..of(3, 1, 1, 1) },
             Limits { airy: false, ..of(3, 1, 1, 1) },
         ]
     }
@@ -76,7 +81,8 @@ pub fn report_text(report: &Report, options: &TextOptions) -> String {
     let mut best = None;
     for limits in Limits::ladder() {
         let page = build(report, options, limits);
-        let fits = page.height() <= SCREEN;
+        let height = page.height();
+        let fits = height <= SCREEN || (limits.sparse && height <= SCREEN + GRACE);
         // Without its empty lines an answer is harder to read: only when that makes it fit.
         if fits || limits.airy || best.is_none() {
             best = Some(page);
@@ -108,6 +114,10 @@ fn build(report: &Report, options: &TextOptions, limits: Limits) -> Page {
         write_evidence(&mut page, "evidence", &cause.evidence, most, options.verbosity);
         hidden.proofs += cause.evidence.len().saturating_sub(most);
     }
+    if report.causes.is_empty() && report.verdict != Overall::Healthy {
+        page.gap();
+        stages::write_ends(&mut page, &report.stages);
+    }
     excluded(&mut page, report, options, limits, &mut hidden);
     if let Some(hand_off) = &report.hand_off {
         page.gap();
@@ -121,11 +131,9 @@ fn build(report: &Report, options: &TextOptions, limits: Limits) -> Page {
         stages::write(&mut page, &report.stages);
     }
     page.gap();
-    if let Some(text) = hidden.text() {
-        page.styled("more", Style::Faint, &text, Style::Faint);
-    }
     asked(&mut page, report);
-    page.styled("cost", Style::Faint, &cost_text(&report.cost), Style::Faint);
+    let more = hidden.text().map_or(String::new(), |text| format!("; {text}"));
+    page.styled("cost", Style::Faint, &format!("{}{more}", cost_text(&report.cost)), Style::Faint);
     page
 }
 
@@ -144,7 +152,7 @@ impl Hidden {
             (self.proofs, "fact", "facts"),
             (self.exclusions, "exclusion", "exclusions"),
             (self.unchecked, "unchecked", "unchecked"),
-            (self.fixes, "other way to fix it", "other ways to fix it"),
+            (self.fixes, "fix", "fixes"),
         ]
         .into_iter()
         .filter(|(n, ..)| *n > 0)
@@ -313,13 +321,19 @@ fn shell_word(word: &str) -> String {
 
 fn asked(page: &mut Page, report: &Report) {
     let q = &report.question;
-    let from = q.from.as_ref().map_or(String::new(), |f| format!(" from {f}"));
+    let client = q.from.as_ref().map_or(String::new(), |f| format!(" of client {f}"));
+    let role = match q.role.as_str() {
+        "client" => "as the client".to_string(),
+        "inbound" => format!("as the server{client}"),
+        "transit" => format!("as a router between{}", client.replace(" of ", ", ")),
+        other => format!("as {other}{client}"),
+    };
     let to = match q.addresses.as_slice() {
         // A single address stands in the verdict already.
         [] | [_] => String::new(),
         many => format!(": {}", many.join(", ")),
     };
-    let text = format!("as {}{from} in {}, {}{to}", q.role, q.netns, q.started);
+    let text = format!("{role}, in {}, {}{to}", q.netns, q.started);
     page.styled("asked", Style::Faint, &text, Style::Faint);
 }
 
@@ -332,7 +346,7 @@ fn cost_text(cost: &Cost) -> String {
         plural(cost.packets_sent, "packet")
     );
     if cost.events > 0 {
-        out.push_str(&format!(", {}", plural(cost.events, "kernel event")));
+        out.push_str(&format!(", {}", plural(cost.events, "event")));
     }
     if cost.lost > 0 {
         out.push_str(&format!(", {} LOST (the answer may miss something)", plural(cost.lost, "event")));

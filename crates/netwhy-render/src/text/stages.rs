@@ -27,3 +27,22 @@ pub(super) fn write(page: &mut Page, stages: &[StageOut]) {
         }
     }
 }
+
+/// Where each path ends, for an answer that names no cause: the last stage of each flow and direction.
+pub(super) fn write_ends(page: &mut Page, stages: &[StageOut]) {
+    const MOST: usize = 4;
+    let last = |i: usize, s: &StageOut| {
+        stages.get(i + 1).is_none_or(|next| (&next.flow, &next.direction) != (&s.flow, &s.direction))
+    };
+    let ends: Vec<&StageOut> =
+        stages.iter().enumerate().filter(|(i, s)| last(*i, s)).map(|(_, s)| s).collect();
+    for (i, stage) in ends.iter().take(MOST).enumerate() {
+        let seen = match (stage.disagrees, stage.observed.is_empty()) {
+            (_, true) => String::new(),
+            (true, _) => format!("; observed, and this DISAGREES: {}", stage.observed),
+            (false, _) => format!("; observed: {}", stage.observed),
+        };
+        let label = if i == 0 { "paths" } else { "" };
+        page.entry(label, &format!("{} of {}: {}{seen}", stage.direction, stage.flow, stage.predicted));
+    }
+}
