@@ -3,20 +3,33 @@
 //! Only the forms that are printed are understood; anything else is refused by name, so that a fix nobody
 //! can interpret shows in the score.
 
+mod ip;
+mod ipt;
 mod nft;
+mod tc;
 
 use netwhy_causes::report::CauseOut;
+use netwhy_sys::process::{self, Limit, Resource};
+use netwhy_sys::signal::Signal;
 
 use crate::error::{LabError, Result};
 use crate::node::Node;
 
-/// Applies the first fix of a cause that is a command, and returns it. `None`: there is none.
+/// Applies the first fix of a cause that is a command, and returns it. `None`: there is none, or it has a
+/// place that only a person can fill in (`GATEWAY`).
 pub fn fix(cause: &CauseOut, node: &mut Node) -> Result<Option<String>> {
-    let Some(fix) = cause.fix.iter().find(|fix| !fix.command.is_empty()) else { return Ok(None) };
+    let complete = |command: &str| !command.is_empty() && !has_blank(command);
+    let Some(fix) = cause.fix.iter().find(|fix| complete(&fix.command)) else { return Ok(None) };
     for command in fix.command.split(" && ") {
         run(command, node)?;
     }
     Ok(Some(fix.command.clone()))
+}
+
+/// A word in capitals that a person has to replace.
+fn has_blank(command: &str) -> bool {
+    const BLANKS: [&str; 7] = ["GATEWAY", "DEV", "ADDRESS", "CLIENT", "PROGRAM", "NAME", "SERVER"];
+    command.split(|letter: char| !letter.is_ascii_uppercase()).any(|word| BLANKS.contains(&word))
 }
 
 /// Carries out one command line.
@@ -26,12 +39,83 @@ pub fn run(command: &str, node: &mut Node) -> Result<()> {
     let words = words.strip_prefix(&["sudo"]).unwrap_or(&words);
     match words {
         ["nft", rest @ ..] => nft::run(rest, node),
+        ["ip", rest @ ..] => ip::run(rest, node),
+        ["tc", rest @ ..] => tc::run(rest, node),
+        ["bridge", "link", "set", "dev", port, "state", state] => {
+            let number = ["disabled", "listening", "learning", "forwarding", "blocking"]
+                .iter()
+                .position(|word| word == state)
+                .or_else(|| state.parse().ok());
+            let number = number.and_then(|number| u8::try_from(number).ok());
+            node.bridge_port_state(port, number.ok_or_else(|| not_understood(command))?)
+        }
+        ["bpftool", rest @ ..] => tc::bpftool(rest, node),
+        ["sysctl", "-w" | "-qw", settings @ ..] => {
+            for setting in settings {
+                let (name, value) = setting.split_once('=').ok_or_else(|| not_understood(command))?;
+                node.sysctl(name, value)?;
+            }
+            Ok(())
+        }
+        ["conntrack", "-F"] => node.conntrack_flush(),
+        [tool @ ("iptables" | "ip6tables" | "iptables-legacy" | "ip6tables-legacy"), rest @ ..] => {
+            ipt::run(tool, rest, node)
+        }
+        ["kill", signal, pid] => {
+            let signal = match signal.trim_start_matches("-SIG").trim_start_matches('-') {
+                "CONT" => Signal::CONT,
+                "TERM" => Signal::TERM,
+                "KILL" => Signal::KILL,
+                _ => return Err(not_understood(command)),
+            };
+            node.signal(pid.parse().map_err(|_| not_understood(command))?, signal)
+        }
+        ["prlimit", "--pid", pid, limit] => {
+            let values = limit.strip_prefix("--nofile=").and_then(|text| text.split_once(':'));
+            let (soft, hard) = values.ok_or_else(|| not_understood(command))?;
+            let number = |word: &str| word.parse().ok();
+            let pid = pid.parse().map_err(|_| not_understood(command))?;
+            node.limit_files(pid, Limit { soft: number(soft), hard: number(hard) })
+        }
         _ => Err(not_understood(command)),
+    }
+}
+
+impl Node {
+    /// Sets how many files a process of the node may open.
+    fn limit_files(&self, pid: u32, limit: Limit) -> Result<()> {
+        let outside = self.pid_outside(pid)?;
+        process::set_limit(outside, Resource::OpenFiles, limit)?;
+        Ok(())
+    }
+
+    /// The process id, as the lab sees it, of what the node sees as `pid`.
+    fn pid_outside(&self, pid: u32) -> Result<u32> {
+        let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let here = namespace(self.pid);
+        let entries = std::fs::read_dir("/proc").map_err(LabError::io("read /proc"))?;
+        for entry in entries.flatten() {
+            let Ok(candidate) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            if here.is_none() || namespace(candidate) != here {
+                continue;
+            }
+            let status = std::fs::read_to_string(format!("/proc/{candidate}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            let inner = numbers.and_then(|line| line.split_whitespace().last()?.parse().ok());
+            if inner == Some(pid) {
+                return Ok(candidate);
+            }
+        }
+        Err(LabError::Unexpected(format!("{} has no process {pid}", self.name)))
     }
 }
 
 fn not_understood(command: &str) -> LabError {
     LabError::Usage(format!("the lab does not understand: {command}"))
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T> {
+    word.parse().map_err(|_| LabError::Usage(format!("{word} is not a number here")))
 }
 
 /// Splits a line at blanks; quotes group and vanish.
@@ -63,5 +147,12 @@ mod tests {
     #[test]
     fn quotes_group_and_vanish() {
         assert_eq!(split("nft add rule  'a b' \"\" c"), ["nft", "add", "rule", "a b", "", "c"]);
+    }
+
+    #[test]
+    fn a_command_with_a_blank_is_for_a_person() {
+        assert!(has_blank("ip route add 203.0.113.2/32 via GATEWAY"));
+        assert!(!has_blank("iptables -t filter -D OUTPUT 1"));
+        assert!(!has_blank("kill -CONT 5"));
     }
 }

@@ -183,7 +183,10 @@ impl Lab {
 
     /// Lets go of the BPF links kept: their programs are detached.
     pub fn drop_links(&mut self) {
-        self.links.clear();
+        for link in self.links.drain(..) {
+            // Closing alone is not enough: a process being started holds a copy for a moment.
+            let _ = link.detach();
+        }
     }
 
     /// Sends a service's process a signal.

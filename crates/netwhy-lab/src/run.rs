@@ -175,6 +175,9 @@ fn table(out: &mut dyn Write, rows: &[Row], totals: &Totals) -> Result<()> {
                 wrote(writeln!(out, "      {complaint}"))?;
             }
         }
+        if !row.not_ruled_out.is_empty() {
+            wrote(writeln!(out, "      not ruled out: {}", row.not_ruled_out.join(", ")))?;
+        }
     }
     let t = totals;
     wrote(writeln!(
@@ -184,8 +187,14 @@ fn table(out: &mut dyn Write, rows: &[Row], totals: &Totals) -> Result<()> {
     ))?;
     wrote(writeln!(
         out,
-        "false accusations {} of {} controls; abstentions {}; repaired by the printed fix {} of {}",
-        t.false_accusations.0, t.false_accusations.1, t.abstentions, t.fixed_by_netwhy.0, t.fixed_by_netwhy.1
+        "false accusations {} of {} controls; abstentions {}; look-alikes ruled out {} of {}; repaired by the printed fix {} of {}",
+        t.false_accusations.0,
+        t.false_accusations.1,
+        t.abstentions,
+        t.look_alikes_ruled_out.0,
+        t.look_alikes_ruled_out.1,
+        t.fixed_by_netwhy.0,
+        t.fixed_by_netwhy.1
     ))?;
     wrote(writeln!(
         out,

@@ -35,7 +35,9 @@ pub struct Row {
     pub verdict_right: bool,
     /// No cause was named although there was one.
     pub abstained: bool,
-    /// Look-alikes that had to be ruled out and were not.
+    /// Look-alikes the case asks about.
+    pub look_alikes: usize,
+    /// Those of them that were neither ruled out nor explained as part of the answer.
     pub not_ruled_out: Vec<String>,
     /// The victim sees nothing but silence, so that the answer takes its time.
     pub silent: bool,
@@ -78,6 +80,8 @@ pub struct Totals {
     pub all_or_precision: f64,
     /// Controls in which something of the host was accused, of all controls.
     pub false_accusations: (usize, usize),
+    /// Look-alikes ruled out by name and fact, of all asked about.
+    pub look_alikes_ruled_out: (usize, usize),
     /// Fault cases without any cause named.
     pub abstentions: usize,
     /// Fault cases whose printed fix made the victim's attempt succeed, of those repaired at all.
@@ -148,6 +152,7 @@ pub fn run(case: &Case, lab: Lab) -> Result<Row> {
         control: false,
         verdict_right: false,
         abstained: false,
+        look_alikes: case.ruled_out.len(),
         not_ruled_out: not_ruled_out(case, &first),
         silent: seen.failure.as_ref().is_some_and(|failure| failure.ends_with("timeout")),
         seconds: first.wall.as_secs_f64(),
@@ -159,9 +164,6 @@ pub fn run(case: &Case, lab: Lab) -> Result<Row> {
     };
     if first.wall > Duration::from_millis(case.budget_ms) {
         row.complaints.push(format!("took {:.1} s of {} ms", row.seconds, case.budget_ms));
-    }
-    if !row.not_ruled_out.is_empty() {
-        row.complaints.push(format!("not ruled out: {}", row.not_ruled_out.join(", ")));
     }
     match running.broken.expect.clone() {
         Expect::Healthy => control(&mut row, &first, Overall::Healthy),
@@ -301,6 +303,10 @@ pub fn totals(rows: &[Row]) -> Totals {
         f1: if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 },
         all_or_precision: if faults.is_empty() { 1.0 } else { all_or / ratio(faults.len(), 1) },
         false_accusations: (accused, controls),
+        look_alikes_ruled_out: {
+            let all = sum(|row| row.look_alikes);
+            (all - sum(|row| row.not_ruled_out.len()), all)
+        },
         abstentions: faults.iter().filter(|row| row.abstained).count(),
         fixed_by_netwhy: (by_netwhy, repaired),
         median_seconds_immediate: seconds(false),

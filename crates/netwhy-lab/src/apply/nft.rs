@@ -1,6 +1,6 @@
 //! `nft delete|insert|add rule`, chain policies, flushes, set elements.
 
-use super::not_understood;
+use super::{not_understood, number};
 use crate::error::{LabError, Result};
 use crate::nft_build::{Expressions, Nft, Policy, Table};
 use crate::node::Node;
@@ -26,10 +26,6 @@ pub(super) fn run(words: &[&str], node: &mut Node) -> Result<()> {
         ["add" | "chain", rest @ ..] => policy(rest, node),
         _ => Err(not_understood(&format!("nft {}", words.join(" ")))),
     }
-}
-
-fn number<T: std::str::FromStr>(word: &str) -> Result<T> {
-    word.parse().map_err(|_| LabError::Usage(format!("{word} is not a number here")))
 }
 
 fn insert(

@@ -94,6 +94,13 @@ impl IptRule {
         }
     }
 
+    /// Does something else instead.
+    #[must_use]
+    pub fn to(mut self, target: Target) -> Self {
+        self.target = target;
+        self
+    }
+
     /// What it does.
     #[must_use]
     pub const fn target(&self) -> &Target {

@@ -33,6 +33,7 @@ const IFLA_VXLAN_PORT: u16 = 15;
 const IFLA_BR_STP_STATE: u16 = 5;
 
 const IFF_UP: u32 = 1;
+const IFF_NOARP: u32 = 0x80;
 
 /// `struct ifinfomsg`.
 fn header(index: u32, flags: u32, change: u32) -> [u8; 16] {
@@ -169,6 +170,13 @@ impl Node {
     pub fn link_down(&mut self, device: &str) -> Result<()> {
         let message = Builder::with_header(&header(self.index(device)?, 0, IFF_UP));
         self.route_order(format!("set {device} down"), RTM_SETLINK, 0, message)
+    }
+
+    /// Lets a device ask for hardware addresses, or not.
+    pub fn link_arp(&mut self, device: &str, on: bool) -> Result<()> {
+        let flags = if on { 0 } else { IFF_NOARP };
+        let message = Builder::with_header(&header(self.index(device)?, flags, IFF_NOARP));
+        self.route_order(format!("set {device} arp {on}"), RTM_SETLINK, 0, message)
     }
 
     /// Sets a device's MTU.

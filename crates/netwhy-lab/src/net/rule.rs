@@ -62,6 +62,20 @@ impl Rule {
         }
     }
 
+    /// Its place among the rules.
+    #[must_use]
+    pub const fn priority(mut self, priority: u32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// The table it looks in.
+    #[must_use]
+    pub const fn table(mut self, table: u32) -> Self {
+        self.table = table;
+        self
+    }
+
     /// For IPv6.
     #[must_use]
     pub const fn v6(mut self) -> Self {
