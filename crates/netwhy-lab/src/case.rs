@@ -79,13 +79,15 @@ pub struct Broken {
     pub expect: Expect,
     /// What a person who knows would do. Does not depend on netwhy.
     pub heal: Option<Heal>,
+    /// How a person would repair one of several causes, where the printed fix is for a person to do.
+    pub steps: Vec<(&'static str, Heal)>,
 }
 
 impl Broken {
     /// Broken by one cause at one object.
     #[must_use]
     pub fn by(cause: &'static str, locus: Value) -> Self {
-        Broken { expect: Expect::Causes(vec![Expected { cause, locus }]), heal: None }
+        Broken { expect: Expect::Causes(vec![Expected { cause, locus }]), heal: None, steps: Vec::new() }
     }
 
     /// And by a second one.
@@ -100,16 +102,23 @@ impl Broken {
     /// A control: nothing is wrong, and nothing is to be accused.
     #[must_use]
     pub const fn healthy() -> Self {
-        Broken { expect: Expect::Healthy, heal: None }
+        Broken { expect: Expect::Healthy, heal: None, steps: Vec::new() }
     }
 
     /// The trouble is elsewhere than on the host that is asked.
     #[must_use]
     pub const fn outside() -> Self {
-        Broken { expect: Expect::Outside, heal: None }
+        Broken { expect: Expect::Outside, heal: None, steps: Vec::new() }
     }
 
-    /// How to repair it.
+    /// How a person would repair one of several causes.
+    #[must_use]
+    pub fn step(mut self, cause: &'static str, heal: impl Fn(&mut Lab) -> Result<()> + 'static) -> Self {
+        self.steps.push((cause, Box::new(heal)));
+        self
+    }
+
+    /// How to repair all of it.
     #[must_use]
     pub fn heal(mut self, heal: impl Fn(&mut Lab) -> Result<()> + 'static) -> Self {
         self.heal = Some(Box::new(heal));
@@ -147,6 +156,11 @@ impl Case {
     /// The victim's attempt.
     pub fn attempt(&self, lab: &mut Lab) -> Result<Outcome> {
         lab.try_from(self.victim.node, self.victim.target)
+    }
+
+    /// The victim's attempt after a repair, with patience for one lost SYN: a queue may still be emptying.
+    pub fn attempt_again(&self, lab: &mut Lab) -> Result<Outcome> {
+        lab.try_for(self.victim.node, self.victim.target, 4 * crate::probe::PATIENCE)
     }
 
     /// The victim's attempt, which must show the symptom.

@@ -88,6 +88,18 @@ impl Lab {
         self.nodes.iter_mut().find(|node| node.name == name).ok_or_else(missing)
     }
 
+    /// Where the laboratory keeps its files.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
+    /// Sets a variable for every program started in a node from now on.
+    pub(crate) fn set_environment(&mut self, name: &str, value: &str) {
+        for node in &mut self.nodes {
+            node.environment.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// All nodes.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -176,6 +188,29 @@ impl Lab {
         Ok(())
     }
 
+    /// Waits until nothing waits in the accept queues of a port: a SYN that meets a full queue is lost, and
+    /// comes again only after a second.
+    pub fn drained(&mut self, node: &str, port: u16) -> Result<()> {
+        let pid = self.node(node)?.pid;
+        // number, local address:port, remote, state (0A is LISTEN), send queue:receive queue
+        let waiting = |file: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+            text.lines().any(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let [_, local, _, "0A", queues, ..] = words[..] else { return false };
+                local.ends_with(&format!(":{port:04X}")) && !queues.ends_with(":00000000")
+            })
+        };
+        let end = Instant::now() + Duration::from_secs(2);
+        while waiting("tcp") || waiting("tcp6") {
+            if Instant::now() > end {
+                return Err(LabError::Unexpected(format!("the queue of port {port} stays full")));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Keeps a BPF link until [`Self::drop_links`] or the end.
     pub fn keep_link(&mut self, link: Link) {
         self.links.push(link);
@@ -207,9 +242,14 @@ impl Lab {
 
     /// Tries once from a node, as an application there would.
     pub fn try_from(&mut self, node: &str, target: &str) -> Result<Outcome> {
+        self.try_for(node, target, PATIENCE)
+    }
+
+    /// As [`Self::try_from`], with this much patience (with a name or TLS: the usual).
+    pub fn try_for(&mut self, node: &str, target: &str, patience: Duration) -> Result<Outcome> {
         let parsed = Target::parse(target)?;
-        if parsed.literal().is_some() {
-            return self.node(node)?.inside(|| Ok(probe::attempt(&parsed, PATIENCE)));
+        if parsed.literal().is_some() && parsed.scheme != "tls" {
+            return self.node(node)?.inside(|| Ok(probe::attempt(&parsed, patience)));
         }
         // A name is looked up with the node's own files, which only a process in the node sees.
         let start = Instant::now();

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod apply;
 pub mod case;
 pub mod cases;
+pub mod certificates;
 mod error;
 mod hidden;
 pub mod ipt_build;

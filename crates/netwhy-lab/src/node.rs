@@ -54,6 +54,7 @@ pub struct Node {
     pub has_own_etc: bool,
     /// `/sys` shows the node's devices, so that receive steering can be set.
     pub has_own_sysfs: bool,
+    pub(crate) environment: Vec<(String, String)>,
     exe: PathBuf,
     holder: Child,
     _lifeline: ChildStdin,
@@ -105,6 +106,7 @@ impl Node {
             directory: directory.to_owned(),
             has_own_etc,
             has_own_sysfs,
+            environment: Vec::new(),
             exe: exe.to_owned(),
             holder,
             _lifeline: lifeline,
@@ -173,6 +175,7 @@ impl Node {
         let isolation = Isolation::new().join(self.pid, &kinds)?.death_signal(Signal::KILL);
         let mut command = Command::new(&self.exe);
         command.args([HIDDEN, "enter"]).args(words);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         set_up(&mut command);
         Ok(isolation.spawn(command)?)
     }

@@ -15,7 +15,7 @@ pub const PATIENCE: Duration = Duration::from_millis(700);
 /// What to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `tcp`, `udp` or `tls`.
+    /// `tcp`, `udp`, `tls`, or `tcp16`: sixteen connections one after the other.
     pub scheme: String,
     /// Name or address.
     pub host: String,
@@ -67,7 +67,7 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-fn named(phase: &str, error: &std::io::Error) -> String {
+pub(crate) fn named(phase: &str, error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.raw_os_error().map(Errno::new) {
         Some(errno) if errno != Errno::EAGAIN && errno != Errno::EINPROGRESS => format!("{phase} {errno:?}"),
@@ -97,6 +97,8 @@ fn try_once(target: &Target, patience: Duration) -> Result<(), String> {
     let mut last = "name unresolved".to_owned();
     for address in addresses {
         let result = match target.scheme.as_str() {
+            // Sixteen connections, each from a port of its own: what fails depends on the port.
+            "tcp16" => (0..16).try_for_each(|_| tcp(address, patience)),
             "tcp" => tcp(address, patience),
             "udp" => udp(address, patience),
             "tls" => crate::serve::tls::greet(address, &target.host, patience),

@@ -78,7 +78,7 @@ pub fn attempt(
             Err(error) => wrote(writeln!(out, "fix       {}: not applied: {error}", cause.id))?,
         }
     }
-    if !case.attempt(&mut running.lab)?.is_ok()
+    if !case.attempt_again(&mut running.lab)?.is_ok()
         && let Some(heal) = &running.broken.heal
     {
         heal(&mut running.lab)?;
@@ -88,7 +88,7 @@ pub fn attempt(
             if acted { " (the fix was not enough)" } else { "" }
         ))?;
     }
-    let after = case.attempt(&mut running.lab)?;
+    let after = case.attempt_again(&mut running.lab)?;
     wrote(writeln!(out, "victim    {} to {}: {after}", case.victim.node, case.victim.target))?;
     let again = answer::ask(case, &mut running.lab)?;
     wrote(writeln!(out, "verify    {}: {}", typed(case), again.report.headline))?;

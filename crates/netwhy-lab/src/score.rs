@@ -231,7 +231,13 @@ fn repair(
         for cause in &fresh {
             match apply::fix(cause, running.lab.node(case.ask.node)?) {
                 Ok(Some(_)) => applied += 1,
-                Ok(None) => {}
+                Ok(None) => {
+                    let step = running.broken.steps.iter().find(|(id, _)| *id == cause.id);
+                    if let Some((_, step)) = step {
+                        step(&mut running.lab)?;
+                        (by_command, applied) = (false, applied + 1);
+                    }
+                }
                 Err(error) => row.complaints.push(format!("fix of {}: {error}", cause.id)),
             }
         }
@@ -245,13 +251,13 @@ fn repair(
             break;
         }
     }
-    let mut well = acted && case.attempt(&mut running.lab)?.is_ok();
+    let mut well = acted && case.attempt_again(&mut running.lab)?.is_ok();
     if !well {
         by_command = false;
         let all_named = expected.iter().all(|one| heard.iter().any(|cause| same_cause(one, cause)));
         if let (Some(heal), true) = (&running.broken.heal, all_named) {
             heal(&mut running.lab)?;
-            well = case.attempt(&mut running.lab)?.is_ok();
+            well = case.attempt_again(&mut running.lab)?.is_ok();
             answer = answer::ask(case, &mut running.lab)?;
         }
     }

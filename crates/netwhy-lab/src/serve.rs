@@ -6,6 +6,7 @@ pub(crate) mod tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use netwhy_sys::socket::{Family, Kind, Socket};
 
@@ -34,7 +35,7 @@ pub(crate) fn ready() -> Result<()> {
         .map_err(LabError::io("say that the service is ready"))
 }
 
-/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,dev=eth0`, `,backlog=4`.
+/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,reuseport`, `,dev=eth0`, `,backlog=4`.
 pub(crate) fn listen(text: &str) -> Result<TcpListener> {
     let mut parts = text.split(',');
     let address = address(parts.next().unwrap_or(text))?;
@@ -44,6 +45,7 @@ pub(crate) fn listen(text: &str) -> Result<TcpListener> {
     for option in parts {
         match option.split_once('=').unwrap_or((option, "")) {
             ("v6only", _) => socket.set_v6_only(true)?,
+            ("reuseport", _) => socket.set_reuse_port()?,
             ("reset", _) => socket.reset_on_close()?,
             ("dev", device) => socket.bind_device(device)?,
             ("backlog", number) => {
@@ -84,12 +86,15 @@ fn echo(addresses: &[&str]) -> Result<()> {
                     }
                 });
             }
-            // Bound and never read.
+            // Bound, with room for a few datagrams, and never read.
             Some(("mute-udp", address)) => {
-                let socket = UdpSocket::bind(address).map_err(LabError::io(format!("bind {address}")))?;
+                let local = self::address(address)?;
+                let socket = Socket::open(Family::of(local.ip()), Kind::Udp)?;
+                socket.set_receive_buffer(2048)?;
+                socket.bind(local)?;
                 std::thread::spawn(move || {
                     let _kept = socket;
-                    forever()
+                    idle()
                 });
             }
             _ => return Err(LabError::Usage(format!("{text} is not tcp:// or udp://"))),
@@ -108,7 +113,14 @@ fn repeat(mut stream: TcpStream) {
     }
 }
 
-/// Stays until the lab ends the process.
+/// Stays until the lab ends the process, asleep on a timer as a program that does something else.
+pub(crate) fn idle() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Stays until the lab ends the process, waiting for other threads (a futex).
 pub(crate) fn forever() -> ! {
     loop {
         std::thread::park();

@@ -261,6 +261,12 @@ impl Socket {
         fd::set_int(self.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1, "setsockopt SO_REUSEADDR")
     }
 
+    /// Several sockets of one user may listen on the same port; the kernel picks one by a hash.
+    pub fn set_reuse_port(&self) -> Result<()> {
+        let option = libc::SO_REUSEPORT;
+        fd::set_int(self.as_fd(), libc::SOL_SOCKET, option, 1, "setsockopt SO_REUSEPORT")
+    }
+
     /// Lets an address be bound that is not (yet) this host's; without privilege.
     pub fn set_free_bind(&self) -> Result<()> {
         const IPV6_FREEBIND: i32 = 78;

@@ -12,10 +12,12 @@ mod control_inbound;
 mod control_name;
 mod control_nat;
 mod control_timewait;
+mod control_tls;
 mod control_transit;
 mod control_two_hosts;
 mod control_udp;
 mod control_v6;
+mod ct_invalid_drop;
 mod dnat_dead_backend;
 mod dns_down;
 mod dns_garbage;
@@ -88,9 +90,13 @@ mod outside_router_drop;
 mod outside_router_reject;
 mod outside_server_drop;
 mod outside_transit_server;
+mod outside_udp_closed;
+mod outside_udp_silent;
+mod port_taken;
 mod prefsrc_wrong;
 mod reply_route_blackhole;
 mod reply_route_missing;
+mod reuseport_dead_member;
 mod route_blackhole;
 mod route_dead_gateway;
 mod route_missing;
@@ -112,11 +118,20 @@ mod svc_not_listening;
 mod svc_not_listening_udp;
 mod svc_reset;
 mod svc_stopped;
+mod svc_stuck;
 mod syn_queue_full;
 mod tbf_drop;
 mod tc_filter_drop;
 mod tcx_drop_egress;
 mod tcx_drop_ingress;
+mod tls_client_certificate;
+mod tls_expired;
+mod tls_missing_intermediate;
+mod tls_not_yet_valid;
+mod tls_plaintext;
+mod tls_unknown_issuer;
+mod tls_wrong_name;
+mod two_engines;
 mod two_families;
 mod two_filter_and_rule;
 mod two_forwarding_and_policy;
@@ -127,6 +142,7 @@ mod two_reject_and_stopped_service;
 mod two_reply_route_and_input;
 mod two_route_and_rule;
 mod two_rules;
+mod udp_rcvbuf_full;
 mod xdp_drop;
 
 use crate::case::Case;
@@ -145,10 +161,12 @@ pub static ALL: &[&Case] = &[
     &control_name::CASE,
     &control_nat::CASE,
     &control_timewait::CASE,
+    &control_tls::CASE,
     &control_transit::CASE,
     &control_two_hosts::CASE,
     &control_udp::CASE,
     &control_v6::CASE,
+    &ct_invalid_drop::CASE,
     &dnat_dead_backend::CASE,
     &dns_down::CASE,
     &dns_garbage::CASE,
@@ -221,9 +239,13 @@ pub static ALL: &[&Case] = &[
     &outside_router_reject::CASE,
     &outside_server_drop::CASE,
     &outside_transit_server::CASE,
+    &outside_udp_closed::CASE,
+    &outside_udp_silent::CASE,
+    &port_taken::CASE,
     &prefsrc_wrong::CASE,
     &reply_route_blackhole::CASE,
     &reply_route_missing::CASE,
+    &reuseport_dead_member::CASE,
     &route_blackhole::CASE,
     &route_dead_gateway::CASE,
     &route_missing::CASE,
@@ -245,11 +267,20 @@ pub static ALL: &[&Case] = &[
     &svc_not_listening_udp::CASE,
     &svc_reset::CASE,
     &svc_stopped::CASE,
+    &svc_stuck::CASE,
     &syn_queue_full::CASE,
     &tbf_drop::CASE,
     &tc_filter_drop::CASE,
     &tcx_drop_egress::CASE,
     &tcx_drop_ingress::CASE,
+    &tls_client_certificate::CASE,
+    &tls_expired::CASE,
+    &tls_missing_intermediate::CASE,
+    &tls_not_yet_valid::CASE,
+    &tls_plaintext::CASE,
+    &tls_unknown_issuer::CASE,
+    &tls_wrong_name::CASE,
+    &two_engines::CASE,
     &two_families::CASE,
     &two_filter_and_rule::CASE,
     &two_forwarding_and_policy::CASE,
@@ -260,5 +291,6 @@ pub static ALL: &[&Case] = &[
     &two_reply_route_and_input::CASE,
     &two_route_and_rule::CASE,
     &two_rules::CASE,
+    &udp_rcvbuf_full::CASE,
     &xdp_drop::CASE,
 ];

@@ -1,4 +1,4 @@
-//! Raw rules take the flow out of connection tracking; the stateful input chain no longer knows the answers.
+//! A raw rule takes the request out of connection tracking; its answer is unknown to the stateful input chain.
 
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::topology::Topology;
 
 pub(super) static CASE: Case = Case {
     id: "nft-notrack",
-    title: "untracked packets meet a stateful chain",
+    title: "an untracked request meets a stateful chain",
     topology: Topology::TwoHosts,
     ask: Ask { node: "client", args: &["connect", "203.0.113.2:8080"] },
     victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect timeout"] },
@@ -28,14 +28,7 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .rule("input", |r| r.ct_state(2 | 4).accept())
         .rule("input", |r| r.icmp6_type(135).accept())
         .rule("input", |r| r.icmp6_type(136).accept())
-        .base("early", Hook::Prerouting, -300, Policy::Accept)
-        .rule("early", |r| r.tcp_sport(8080).notrack())
         .commit(node)?;
-    Ok(Broken::by("notrack-beside-stateful", locus::nft_rule(Table::Inet, "raw", "output", notrack)).heal(
-        move |lab| {
-            let node = lab.node("client")?;
-            node.nft_delete_rule(Table::Inet, "raw", "output", notrack)?;
-            node.nft_flush_chain(Table::Inet, "filter", "early")
-        },
-    ))
+    Ok(Broken::by("notrack-beside-stateful", locus::nft_rule(Table::Inet, "raw", "output", notrack))
+        .heal(move |lab| lab.node("client")?.nft_delete_rule(Table::Inet, "raw", "output", notrack)))
 }

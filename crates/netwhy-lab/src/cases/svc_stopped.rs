@@ -27,5 +27,8 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     let pid = lab.serve("server", "web", "echo", &["tcp://[::]:8080,backlog=1"])?;
     lab.signal("web", Signal::STOP)?;
     lab.serve("client", "crowd", "hold-open", &["4", "203.0.113.2:8080"])?;
-    Ok(Broken::by("svc-stopped", locus::process(pid)).heal(|lab| lab.signal("web", Signal::CONT)))
+    Ok(Broken::by("svc-stopped", locus::process(pid)).heal(|lab| {
+        lab.signal("web", Signal::CONT)?;
+        lab.drained("server", 8080)
+    }))
 }

@@ -32,9 +32,10 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .commit_last(client)?;
     Ok(Broken::by("fw-drop-outbound", locus::nft_rule(Table::Ip, "filter", "output", handle))
         .and("route-missing", locus::missing_route("2001:db8:2::2"))
+        .step("route-missing", |lab| lab.node("client")?.route_add(Route::to("::/0")?.via("2001:db8:1::1")?))
         .heal(|lab| {
             let client = lab.node("client")?;
             client.nft_delete_table(Table::Ip, "filter")?;
-            client.route_add(Route::to("::/0")?.via("2001:db8:1::1")?)
+            client.route_replace(Route::to("::/0")?.via("2001:db8:1::1")?)
         }))
 }

@@ -34,6 +34,7 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .commit_last(client)?;
     Ok(Broken::by("dns-stale-hosts", json!({"kind": "hosts-entry", "name": "db.example.test"}))
         .and("fw-drop-outbound", locus::nft_rule(Table::Inet, "filter", "output", handle))
+        .step("dns-stale-hosts", |lab| lab.node("client")?.write_etc("hosts", "127.0.0.1\tlocalhost\n"))
         .heal(|lab| {
             let client = lab.node("client")?;
             client.write_etc("hosts", "127.0.0.1\tlocalhost\n")?;

@@ -27,9 +27,12 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .commit_last(client)?;
     Ok(Broken::by("route-missing", locus::missing_route("203.0.113.2"))
         .and("fw-drop-outbound", locus::nft_rule(Table::Inet, "filter", "output", handle))
+        .step("route-missing", |lab| {
+            lab.node("client")?.route_add(Route::to("0.0.0.0/0")?.via("198.51.100.1")?)
+        })
         .heal(|lab| {
             let client = lab.node("client")?;
             client.nft_delete_table(Table::Inet, "filter")?;
-            client.route_add(Route::to("0.0.0.0/0")?.via("198.51.100.1")?)
+            client.route_replace(Route::to("0.0.0.0/0")?.via("198.51.100.1")?)
         }))
 }

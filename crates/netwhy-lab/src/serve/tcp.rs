@@ -1,13 +1,13 @@
 //! TCP services that misbehave, and a client that only holds connections.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use netwhy_sys::process::{self, Limit, Resource};
 use netwhy_sys::socket::{Family, Kind, Socket};
 
-use super::{forever, listen, ready};
+use super::{forever, idle, listen, ready};
 use crate::error::{LabError, Result};
 
 pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
@@ -15,8 +15,21 @@ pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
         ("never-accept", [address]) => {
             let _kept = listen(address)?;
             ready()?;
+            idle()
+        }
+        ("deadlocked", [address]) => {
+            let _kept = listen(address)?;
+            ready()?;
             forever()
         }
+        ("bind-only", [address]) => {
+            let address: SocketAddr = number(address)?;
+            let socket = Socket::open(Family::of(address.ip()), Kind::Tcp)?;
+            socket.bind(address)?;
+            ready()?;
+            idle()
+        }
+        ("udp-flood", [count, target]) => udp_flood(number(count)?, target),
         ("reset", [address]) => reset(address),
         ("close", [address]) => {
             let listener = listen(address)?;
@@ -60,18 +73,18 @@ fn reset(address: &str) -> Result<()> {
 /// An acceptor that has used up its descriptors: accept(2) fails with EMFILE and it tries again.
 fn out_of_files(address: &str, limit: u64) -> Result<()> {
     let listener = listen(address)?;
-    let bound = Limit { soft: Some(limit), hard: Some(limit) };
-    process::set_limit(std::process::id(), Resource::OpenFiles, bound)?;
+    let pid = std::process::id();
+    let before = process::limit(pid, Resource::OpenFiles)?;
+    process::set_limit(pid, Resource::OpenFiles, Limit { soft: Some(limit), ..before })?;
     let mut leaked = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         leaked.push(file);
     }
     ready()?;
-    let mut held = Vec::new();
     loop {
         match listener.accept() {
-            Ok((stream, _)) => held.push(stream),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            Ok((stream, _)) => drop(std::thread::spawn(move || super::repeat(stream))),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
 }
@@ -105,4 +118,14 @@ fn knock(count: usize, target: &str) -> Result<()> {
     }
     ready()?;
     forever()
+}
+
+/// Sends datagrams that nobody reads.
+fn udp_flood(count: usize, target: &str) -> Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:0").map_err(LabError::io("bind"))?;
+    for _ in 0..count {
+        socket.send_to(&[0; 512], target).map_err(LabError::io(format!("send to {target}")))?;
+    }
+    ready()?;
+    idle()
 }

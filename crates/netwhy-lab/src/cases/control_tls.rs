@@ -1,0 +1,29 @@
+//! Nothing is wrong; TLS with an intermediate certificate.
+
+use crate::case::{Ask, Broken, Case, Victim};
+use crate::certificates::{Authority, Wish};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "control-tls",
+    title: "healthy: TLS",
+    topology: Topology::TwoHosts,
+    ask: Ask { node: "client", args: &["connect", "tls://web.example.test:8443"] },
+    victim: Victim { node: "client", target: "tls://web.example.test:8443", sees: &[] },
+    fault,
+    ruled_out: &[],
+    budget_ms: 5000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    lab.node("client")?.write_etc("hosts", "127.0.0.1\tlocalhost\n203.0.113.2\tweb.example.test\n")?;
+    let ca = Authority::new("Lab Root")?;
+    let middle = ca.intermediate("Lab Intermediate")?;
+    lab.trust(&ca)?;
+    let wish = Wish { name: "web.example.test", years: (2024, 2100) };
+    let (chain, key) = lab.issue(&middle, wish, &[&middle])?;
+    lab.serve("server", "tls", "tls", &["[::]:8443", &chain, &key])?;
+    Ok(Broken::healthy())
+}

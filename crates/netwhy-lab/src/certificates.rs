@@ -1,0 +1,84 @@
+//! Certificates for the TLS cases, made anew for each laboratory and good for nothing else.
+
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+
+use crate::error::{LabError, Result};
+use crate::lab::Lab;
+
+/// An authority that can issue.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// What to issue.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The name it is for.
+    pub name: &'a str,
+    /// Years of the first and the last first of January it is good for.
+    pub years: (i32, i32),
+}
+
+fn failed(error: rcgen::Error) -> LabError {
+    LabError::Unexpected(format!("make a certificate: {error}"))
+}
+
+fn authority(name: &str, by: Option<&Authority>) -> Result<Authority> {
+    let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2120, 1, 1));
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = match by {
+        None => params.self_signed(&key),
+        Some(by) => params.signed_by(&key, &by.issuer),
+    };
+    let pem = certificate.map_err(failed)?.pem();
+    Ok(Authority { issuer: Issuer::new(params, key), pem })
+}
+
+impl Authority {
+    /// One that signs itself.
+    pub fn new(name: &str) -> Result<Self> {
+        authority(name, None)
+    }
+
+    /// One below this one.
+    pub fn intermediate(&self, name: &str) -> Result<Self> {
+        authority(name, Some(self))
+    }
+}
+
+impl Lab {
+    fn keep(&self, file: &str, text: &str) -> Result<PathBuf> {
+        let path = self.directory().join(file);
+        std::fs::write(&path, text).map_err(LabError::io(format!("write {}", path.display())))?;
+        Ok(path)
+    }
+
+    /// Makes every program in every node trust this authority, and no other.
+    pub fn trust(&mut self, authority: &Authority) -> Result<String> {
+        let path = self.keep("trusted.pem", &authority.pem)?.display().to_string();
+        self.set_environment("SSL_CERT_FILE", &path);
+        Ok(path)
+    }
+
+    /// Issues a certificate; the files with the chain (with `and` behind it) and the key.
+    pub fn issue(&self, by: &Authority, wish: Wish<'_>, and: &[&Authority]) -> Result<(String, String)> {
+        let mut params = CertificateParams::new(vec![wish.name.to_owned()]).map_err(failed)?;
+        params.distinguished_name.push(DnType::CommonName, wish.name);
+        params.not_before = date_time_ymd(wish.years.0, 1, 1);
+        params.not_after = date_time_ymd(wish.years.1, 1, 1);
+        let key = KeyPair::generate().map_err(failed)?;
+        let leaf = params.signed_by(&key, &by.issuer).map_err(failed)?.pem();
+        let chain: String = std::iter::once(leaf).chain(and.iter().map(|one| one.pem.clone())).collect();
+        let stem = wish.name.replace('.', "-");
+        let years = format!("{}-{}", wish.years.0, wish.years.1);
+        let chain = self.keep(&format!("{stem}-{years}.pem"), &chain)?;
+        let key = self.keep(&format!("{stem}-{years}.key"), &key.serialize_pem())?;
+        Ok((chain.display().to_string(), key.display().to_string()))
+    }
+}
