@@ -42,8 +42,8 @@ const EXTENSIONS: u8 =
 impl Collector {
     /// The sockets of a flow, and a count of connections by state.
     ///
-    /// Always: listeners (UDP: bound sockets) of the destination port, and TCP sockets bound to it that do not
-    /// listen (`UNCONN`; listed since Linux 6.8).
+    /// Always: listeners (UDP: bound sockets) of the destination port; if there are none, TCP sockets bound to
+    /// it that do not listen (`UNCONN`; listed since Linux 6.8).
     /// As client: connections to the destination, counted. Inbound: connections of that port, from the
     /// source if it is known, counted. In transit: only listeners, for what redirects to this host.
     pub fn sockets(&self, flow: &Flow, role: Role) -> Reading<Sockets> {
@@ -240,6 +240,11 @@ fn listing(
 
 fn by_diag(diag: &mut Netlink, flow: &Flow, role: Role) -> Result<Sockets, CollectError> {
     let mut found = Sockets { sockets: bound(diag, flow)?, to_target: BTreeMap::new() };
+    // Those bound and not listening stand in a table with every connection: a pass that is worth its time
+    // only when nobody listens.
+    if found.sockets.is_empty() && flow.proto == Proto::Tcp {
+        found.sockets = bound_in(diag, flow, state::BOUND_INACTIVE)?;
+    }
     if role == Role::Transit {
         return Ok(found);
     }
@@ -276,13 +281,17 @@ fn by_diag(diag: &mut Netlink, flow: &Flow, role: Role) -> Result<Sockets, Colle
     Ok(found)
 }
 
-/// Listeners and, since 6.8, ports bound without listening; for UDP every socket of the port.
+/// Listeners; for UDP every socket of the port.
 fn bound(diag: &mut Netlink, flow: &Flow) -> Result<Vec<Socket>, CollectError> {
+    bound_in(
+        diag,
+        flow,
+        if flow.proto == Proto::Udp { state::CLOSE | state::ESTABLISHED } else { state::LISTEN },
+    )
+}
+
+fn bound_in(diag: &mut Netlink, flow: &Flow, states: u32) -> Result<Vec<Socket>, CollectError> {
     let mut found = Vec::new();
-    let states = match flow.proto {
-        Proto::Udp => state::CLOSE | state::ESTABLISHED,
-        _ => state::LISTEN | state::BOUND_INACTIVE,
-    };
     for family in families(flow) {
         let request = Request {
             states,

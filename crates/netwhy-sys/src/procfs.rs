@@ -3,8 +3,12 @@
 //! What a file means is for others to say. A tree can be any directory, so that readers are tested on trees
 //! that were recorded elsewhere.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::errno::Errno;
@@ -140,6 +144,30 @@ impl Tree {
     }
 }
 
+/// Hands each symbolic link of a directory to `each`: its name and where it points, cut at 64 bytes. For
+/// `/proc/PID/fd` of a process with many descriptors: nothing is kept, and no path is walked for each.
+pub fn links(directory: &Path, mut each: impl FnMut(&str, &[u8]) -> ControlFlow<()>) -> Result<()> {
+    let failed = |error: std::io::Error| SysError::io("list", directory.display().to_string(), &error);
+    let opened = File::open(directory).map_err(failed)?;
+    let mut target = [0_u8; 64];
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let (Some(text), Ok(name)) = (name.to_str(), CString::new(name.as_bytes())) else { continue };
+        // SAFETY: the name ends in NUL, and the kernel writes at most the buffer's length.
+        let length = unsafe {
+            libc::readlinkat(opened.as_raw_fd(), name.as_ptr(), target.as_mut_ptr().cast(), target.len())
+        };
+        // Closed meanwhile, or no link.
+        let Some(target) = usize::try_from(length).ok().and_then(|length| target.get(..length)) else {
+            continue;
+        };
+        if each(text, target).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,5 +209,32 @@ mod tests {
             assert_eq!(tree.read(name).unwrap_err().errno, Errno::EINVAL);
         }
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn links_are_handed_out_until_enough() {
+        let directory = std::env::temp_dir().join(format!("netwhy-sys-links-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("plain"), "").unwrap();
+        for number in 0..3 {
+            std::os::unix::fs::symlink(format!("socket:[{number}]"), directory.join(number.to_string()))
+                .unwrap();
+        }
+        let mut seen = Vec::new();
+        let walk = links(&directory, |name, target| {
+            seen.push((name.to_owned(), String::from_utf8_lossy(target).into_owned()));
+            ControlFlow::Continue(())
+        });
+        seen.sort();
+        assert_eq!((walk, seen.len(), seen[2].clone()), (Ok(()), 3, ("2".into(), "socket:[2]".into())));
+        let mut count = 0;
+        links(&directory, |_, _| {
+            count += 1;
+            ControlFlow::Break(())
+        })
+        .unwrap();
+        assert_eq!(count, 1);
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(links(&directory, |_, _| ControlFlow::Continue(())).unwrap_err().errno, Errno::ENOENT);
     }
 }

@@ -2,25 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use netwhy_facts::Reading;
 use netwhy_facts::socket::{Owner, Socket};
+use netwhy_sys::procfs;
 
 use crate::collector::{Collector, now, read_text};
 
-/// Looking through the descriptors of a process costs about two microseconds each. A process with more than
-/// this is looked into only when somebody may be missing.
+/// A process with more descriptors than this is looked through only when somebody may be missing.
 const LARGE: u64 = 4096;
+/// Descriptors looked at in a large process that is related to a holder. What a process inherited, it has
+/// had from its start: under low numbers.
+const INHERITED: usize = 1024;
 /// The privilege that opens other users' `/proc/PID/fd`.
 const NEEDS: &str = "CAP_SYS_PTRACE";
 
 impl Collector {
     /// Fills the owners of the sockets that have an inode.
     ///
-    /// Every process is looked into, with one exception: one with more than 4,096 descriptors is left out if
-    /// every socket has an owner already and none of these owners is of the same program, its parent or its
-    /// child. A process that holds an inherited socket of an unrelated program is missed then.
+    /// Every process is looked through, but for those with more than 4,096 descriptors: they are only while
+    /// some socket has no owner yet, and up to their 1,024th descriptor if they are of the same program as an
+    /// owner, its parent or its child. Before Linux 6.2 their number does not show and all are looked through.
     pub(super) fn fill_owners(&self, sockets: &mut [Socket]) {
         let wanted: BTreeSet<u64> = sockets.iter().map(|one| one.inode).filter(|inode| *inode != 0).collect();
         if wanted.is_empty() {
@@ -30,7 +34,8 @@ impl Collector {
         let mut search = Search::new(&self.scope().proc, wanted);
         search.run();
         for socket in sockets.iter_mut().filter(|socket| socket.inode != 0) {
-            let owners = search.found.remove(&socket.inode).unwrap_or_default();
+            // Two of the sockets may be one, seen twice.
+            let owners = search.found.get(&socket.inode).cloned().unwrap_or_default();
             socket.owners = match owners.is_empty() && search.denied {
                 true => Reading::denied(NEEDS),
                 // A socket without a holder is one the kernel keeps itself, or has just been closed.
@@ -40,7 +45,8 @@ impl Collector {
     }
 }
 
-struct Candidate {
+/// A process as its relatives are told by.
+struct Process {
     pid: u32,
     parent: u32,
     comm: String,
@@ -60,84 +66,80 @@ impl<'a> Search<'a> {
     }
 
     fn run(&mut self) {
-        let (small, mut large) = self.candidates();
-        let mut holders: Vec<Candidate> = Vec::new();
-        for one in small {
-            if self.look_into(&one) {
-                holders.push(one);
-            }
+        let (small, large) = self.processes();
+        let mut holders: Vec<u32> =
+            small.into_iter().filter(|pid| self.look_into(*pid, usize::MAX)).collect();
+        if large.is_empty() {
+            return;
         }
-        // Relatives first: they may hold the same sockets. Each that does may have relatives of its own.
-        while let Some(index) = large.iter().position(|one| holders.iter().any(|holder| related(holder, one)))
-        {
-            let one = large.swap_remove(index);
-            if self.look_into(&one) {
-                holders.push(one);
-            }
-        }
+        let mut large: Vec<Process> = large.into_iter().filter_map(|pid| self.process(pid)).collect();
+        // While somebody is missing: whole.
         while self.found.len() < self.wanted.len()
             && let Some(one) = large.pop()
         {
-            if self.look_into(&one) {
-                holders.push(one);
+            if self.look_into(one.pid, usize::MAX) {
+                holders.push(one.pid);
             }
+        }
+        let holders: Vec<Process> = holders.into_iter().filter_map(|pid| self.process(pid)).collect();
+        for one in large.iter().filter(|one| holders.iter().any(|holder| related(holder, one))) {
+            self.look_into(one.pid, INHERITED);
         }
     }
 
-    /// The processes with few descriptors and those with many, each in ascending order.
-    fn candidates(&mut self) -> (Vec<Candidate>, Vec<Candidate>) {
-        let (mut small, mut large) = (Vec::new(), Vec::new());
-        let Ok(entries) = fs::read_dir(self.proc) else { return (small, large) };
-        for entry in entries.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            let Some((comm, parent)) = read_text(&entry.path().join("stat")).ok().and_then(|s| stat(&s))
-            else {
-                continue;
-            };
-            // Since 6.2 the size of the directory is the number of descriptors; before it is 0.
-            let many = fs::metadata(entry.path().join("fd")).is_ok_and(|fd| fd.len() > LARGE);
-            if many { &mut large } else { &mut small }.push(Candidate { pid, parent, comm });
-        }
-        (small, large)
+    /// The processes with few descriptors and those with many.
+    fn processes(&self) -> (Vec<u32>, Vec<u32>) {
+        let names = fs::read_dir(self.proc).into_iter().flatten().flatten();
+        let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        // Since 6.2 the size of the directory is the number of descriptors; before it is 0.
+        pids.partition(|pid| !fs::metadata(self.directory(*pid)).is_ok_and(|fd| fd.len() > LARGE))
     }
 
-    /// Reads the links until every socket wanted was seen here; whether one was.
-    fn look_into(&mut self, one: &Candidate) -> bool {
-        let dir = self.proc.join(one.pid.to_string()).join("fd");
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.denied |= error.kind() == std::io::ErrorKind::PermissionDenied;
-                return false;
-            }
-        };
-        let mut here = BTreeSet::new();
-        for entry in entries.flatten() {
-            if here.len() == self.wanted.len() {
-                break;
-            }
-            let Some(inode) = fs::read_link(entry.path()).ok().and_then(|link| inode_of(link.to_str()?))
-            else {
-                continue;
-            };
+    fn directory(&self, pid: u32) -> std::path::PathBuf {
+        self.proc.join(pid.to_string()).join("fd")
+    }
+
+    fn process(&self, pid: u32) -> Option<Process> {
+        let (comm, parent) = stat(&read_text(&self.proc.join(pid.to_string()).join("stat")).ok()?)?;
+        Some(Process { pid, parent, comm })
+    }
+
+    /// Reads up to `most` links, or until every socket wanted was seen here; whether one was.
+    fn look_into(&mut self, pid: u32, most: usize) -> bool {
+        let mut here: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut looked = 0;
+        let walked = procfs::links(&self.directory(pid), |name, target| {
+            looked += 1;
             // The same socket under a second descriptor adds nothing.
-            if self.wanted.contains(&inode) && here.insert(inode) {
-                let fd = entry.file_name().to_str().and_then(|name| name.parse().ok()).unwrap_or(0);
-                let owner = Owner { pid: one.pid, comm: one.comm.clone(), fd };
-                self.found.entry(inode).or_default().push(owner);
+            if let Some(inode) = inode_of(target).filter(|inode| self.wanted.contains(inode)) {
+                here.entry(inode).or_insert_with(|| name.parse().unwrap_or(0));
             }
+            match here.len() < self.wanted.len() && looked < most {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        self.denied |= walked.is_err_and(|error| error.is_denied());
+        if here.is_empty() {
+            return false;
         }
-        !here.is_empty()
+        let name = read_text(&self.proc.join(pid.to_string()).join("comm")).unwrap_or_default();
+        let comm = name.strip_suffix('\n').unwrap_or(&name);
+        for (inode, fd) in here {
+            self.found.entry(inode).or_default().push(Owner { pid, comm: comm.to_owned(), fd });
+        }
+        true
     }
 }
 
-fn related(a: &Candidate, b: &Candidate) -> bool {
+fn related(a: &Process, b: &Process) -> bool {
     a.comm == b.comm || a.parent == b.pid || b.parent == a.pid
 }
 
 /// `socket:[12345]`.
-fn inode_of(link: &str) -> Option<u64> {
-    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+fn inode_of(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Name and parent of `pid (comm) state ppid …`; the name may hold brackets and spaces.
@@ -157,8 +159,8 @@ mod tests {
         assert_eq!(stat("7 (a) b (c)) S 3 7 7"), Some(("a) b (c)".to_owned(), 3)));
         assert_eq!(stat("7 (a"), None);
         assert_eq!(stat("7 )a("), None);
-        assert_eq!(inode_of("socket:[123]"), Some(123));
-        assert_eq!(inode_of("pipe:[123]"), None);
+        assert_eq!(inode_of(b"socket:[123]"), Some(123));
+        assert_eq!(inode_of(b"pipe:[123]"), None);
     }
 
     /// A process tree of files: pid, name, parent, and the targets of its descriptors.
@@ -168,6 +170,7 @@ mod tests {
         for (pid, comm, parent, links) in processes {
             let dir = root.join(pid.to_string());
             fs::create_dir_all(dir.join("fd")).unwrap();
+            fs::write(dir.join("comm"), format!("{comm}\n")).unwrap();
             fs::write(dir.join("stat"), format!("{pid} ({comm}) S {parent} 1 1")).unwrap();
             for (fd, link) in links.iter().enumerate() {
                 std::os::unix::fs::symlink(link, dir.join("fd").join(fd.to_string())).unwrap();
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn relatives_are_those_of_the_program_parents_and_children() {
-        let one = |pid, parent, comm: &str| Candidate { pid, parent, comm: comm.to_owned() };
+        let one = |pid, parent, comm: &str| Process { pid, parent, comm: comm.to_owned() };
         assert!(related(&one(1, 0, "a"), &one(2, 0, "a")));
         assert!(related(&one(1, 0, "a"), &one(2, 1, "b")) && related(&one(2, 1, "b"), &one(1, 0, "a")));
         assert!(!related(&one(1, 0, "a"), &one(2, 0, "b")));
