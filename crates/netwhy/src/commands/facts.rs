@@ -166,6 +166,8 @@ pub(crate) const SOURCES: &[Source] = &[
     host("neigh-tables", "limits and statistics of the neighbour tables", |c, f| f.put(c.neigh_tables())),
     host("fdb", "forwarding entries of bridges and overlays", |c, f| f.put(c.fdb())),
     host("nft", "nftables: tables, chains, rules, sets, counters", |c, f| f.put(c.nft())),
+    host("xtables", "legacy iptables, ip6tables, arptables and ebtables", |c, f| f.put(c.xtables())),
+    host("ipsets", "sets that rules refer to", |c, f| f.put(c.ipsets_of(&c.xtables(), &c.nft()))),
     host("conntrack", "connection tracking: count, limits, statistics per CPU", |c, f| f.put(c.conntrack())),
     host("tc", "qdiscs, classes and filters with statistics", |c, f| f.put(c.tc(None))),
     host("bpf", "BPF programs attached to devices, control groups and netfilter", |c, f| f.put(c.bpf(None, &[]))),
@@ -192,8 +194,6 @@ pub(crate) const SOURCES: &[Source] = &[
     question("neigh-probes", "whether the next hop answers"),
     question("processes", "processes behind the sockets: limits, descriptors, state"),
     question("kernel-events", "drops, resets and retransmissions of the flow, as the kernel reports them"),
-    question("xtables", "legacy iptables, ip6tables, arptables and ebtables"),
-    question("ipsets", "sets a legacy rule uses"),
 ];
 
 fn nics(collector: &Collector) -> Reading<Nics> {
