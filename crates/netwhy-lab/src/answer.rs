@@ -33,6 +33,10 @@ pub fn ask(case: &Case, lab: &mut Lab) -> Result<Answer> {
             grumble.trim()
         ))
     })?;
+    let document = serde_json::from_str(&said).unwrap_or_default();
+    if let Err(problems) = netwhy_render::schema::validate(&document) {
+        return Err(LabError::Unexpected(format!("the report breaks its schema: {}", problems.join("; "))));
+    }
     if code != Some(i32::from(report.exit_code())) {
         return Err(LabError::Unexpected(format!(
             "netwhy exited with {code:?}, and its report says {}",
