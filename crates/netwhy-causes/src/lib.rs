@@ -13,6 +13,7 @@ pub mod explain;
 pub mod firewall;
 pub mod fix;
 pub mod nat;
+pub mod nexthop;
 pub mod obstacle;
 pub mod passed;
 pub mod predict;

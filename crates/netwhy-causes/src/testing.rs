@@ -11,6 +11,7 @@
 // Each cause's tests use the part they need.
 #![allow(dead_code)]
 
+mod neighbour;
 mod service;
 
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ use netwhy_walk::{Action, End, Packet, Path, Stage, Step};
 use crate::case::{Case, Seen};
 use crate::cause::{Cause, Finding, Verdict};
 
+pub(crate) use neighbour::*;
 pub(crate) use service::*;
 
 /// The client's address in every scene of IPv4.

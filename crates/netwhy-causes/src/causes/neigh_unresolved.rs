@@ -13,7 +13,9 @@
 //!
 //! ## Look-alikes
 //! A router's ICMP host unreachable: the error comes from another address. A static entry with a wrong address: packets
-//! leave and vanish (neigh-static-wrong). A rule that drops ARP or ND (fw-drop-neighbour explains this one).
+//! leave and vanish (neigh-static-wrong). A rule that drops ARP or ND: the answer arrives at the capture and the entry
+//! still fails. A device without carrier (link-down), a blocked bridge port (bridge-port-blocked) or an overlay without
+//! far end (overlay-unreachable) explain it.
 //!
 //! ## What to do
 //! Check that the next hop is up, in the same network, and that the gateway address is right.
@@ -21,15 +23,16 @@
 //! ## References
 //! RFC 826, RFC 4861 section 7.2; net/core/neighbour.c (neigh_timer_handler), net/ipv4/arp.c.
 
-use netwhy_facts::neigh::{Neighbours, Nud};
+use netwhy_facts::neigh::Nud;
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Role};
-use netwhy_walk::End;
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
+use crate::nexthop::{self, Hop};
+use crate::obstacle::Direction;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -45,69 +48,140 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    // The next hop of the direction this host sends in: forward for a client and a router, the reply for a server.
-    let path = if case.question.role == Role::Inbound { case.reply } else { case.forward };
-    let (dev, hop) = match &path.end {
-        End::Sent { dev, next_hop: Some(hop) } => (dev.clone(), *hop),
-        End::Unresolved { locus: Locus::Neighbour { dev, address, .. } } => (dev.clone(), *address),
-        _ => return Verdict::Silent,
-    };
-    let entry = case.facts.latest::<Neighbours>().value().and_then(|n| {
-        let links = case.facts.value::<netwhy_facts::link::Links>()?;
-        n.find(links.by_name(&dev)?.index, &hop).cloned()
-    });
-    let remote_error = !case.icmp_remote().is_empty();
-    if case.errno() == Some("EHOSTUNREACH") && remote_error {
+    if case.errno() == Some("EHOSTUNREACH") && !case.icmp_remote().is_empty() {
         return Verdict::ruled_out(
             "the host-unreachable error came from another host, not from this host's own failed resolution",
             case.ev_attempt().into_iter().collect(),
         );
     }
-    let failed = entry.as_ref().is_some_and(|n| matches!(n.state, Nud::Failed | Nud::Incomplete));
-    if !failed {
-        if case.timed_out() && entry.as_ref().is_some_and(|n| n.state.is_valid()) {
-            let state = entry.map(|n| n.state.name()).unwrap_or_default();
-            return Verdict::ruled_out(
-                format!("the next hop {hop} is resolved ({state})"),
-                vec![
-                    Evidence::new("neighbour", format!("{hop} on {dev} is {state}"), "RTM_GETNEIGH")
-                        .value(state)
-                        .command(format!("ip neigh show {hop} dev {dev}")),
-                ],
-            );
-        }
-        return Verdict::Silent;
+    Verdict::several(case.hops().iter().map(|hop| judge_hop(case, hop)).collect())
+}
+
+fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
+    let entry = case.entry(hop);
+    let (asked, answered) = case.resolution(hop.address);
+    let in_vain = case.seen.known && asked > 0 && answered == 0;
+    let own_error = case.errno() == Some("EHOSTUNREACH");
+    let (failed, state, lladdr) = match entry {
+        Some(n) => (matches!(n.state, Nud::Failed | Nud::Incomplete), n.state.name(), n.lladdr.as_deref()),
+        // The kernel may have thrown the failed entry away already.
+        None => (in_vain && own_error, "gone", None),
+    };
+    let s = &case.seen;
+    let past = match hop.direction {
+        Direction::Forward => s.requests_out > 0,
+        Direction::Reply => s.answers_out > 0,
+    };
+    if !failed || past {
+        let suspected = case.timed_out() || own_error;
+        return match entry {
+            Some(n) if suspected && (n.state.is_valid() || past) => Verdict::ruled_out(
+                match past {
+                    true => format!("packets of the flow left for the next hop {}", hop.address),
+                    false => format!("the next hop {} is resolved ({state})", hop.address),
+                },
+                vec![nexthop::ev_entry(hop, state, lladdr)],
+            ),
+            _ => Verdict::Silent,
+        };
     }
-    let state = entry.map(|n| n.state.name().to_string()).unwrap_or_default();
-    let asked_in_vain = case.seen.known && case.seen.solicits_out > 0 && case.seen.solicit_answers_in == 0;
-    let own_error = case.errno() == Some("EHOSTUNREACH") && !remote_error;
-    let observed = own_error || asked_in_vain;
-    let what = if hop == case.flow.dst { "the target itself" } else { "the next hop" };
-    let protocol = if hop.is_ipv4() { "ARP" } else { "neighbour discovery" };
+    let what = match (hop.direction, hop.address == case.flow.dst) {
+        (Direction::Forward, true) => "the target itself",
+        (Direction::Reply, _) if Some(hop.address) == case.question.from => "the client itself",
+        _ => "the next hop",
+    };
+    let protocol = if hop.address.is_ipv4() { "ARP" } else { "neighbour discovery" };
+    let filter = if hop.address.is_ipv4() { "arp" } else { "icmp6" };
+    let waited = match hop.direction {
+        Direction::Forward => case.attempt().is_some() || s.requests_in > 0,
+        Direction::Reply => s.requests_in > 0,
+    };
     Finding::new(
-        Locus::Neighbour { dev: dev.clone(), address: hop, state: state.clone() },
-        format!("{hop} ({what} on {dev}) does not answer {protocol}: the entry is {state}"),
+        Locus::Neighbour { dev: hop.dev.clone(), address: hop.address, state: state.into() },
+        format!("{} ({what} on {}) does not answer {protocol}: the entry is {state}", hop.address, hop.dev),
     )
     .maybe(case.ev_attempt())
-    .evidence(
-        Evidence::new("neighbour", format!("{hop} on {dev} is {state}"), "RTM_GETNEIGH")
-            .value(state)
-            .command(format!("ip neigh show {hop} dev {dev}")),
-    )
+    .evidence(nexthop::ev_entry(hop, state, lladdr))
     .maybe(case.seen.known.then(|| {
-        Evidence::new(
-            "solicitations",
-            format!("{} solicitations left, {} answers arrived", case.seen.solicits_out, case.seen.solicit_answers_in),
-            "AF_PACKET",
-        )
-        .value(case.seen.solicits_out)
-        .command(format!("tcpdump -nni {dev} {}", if hop.is_ipv4() { "arp" } else { "icmp6" }))
+        Evidence::new("solicitations", format!("{asked} requests left, {answered} answers arrived"), "AF_PACKET")
+            .value(asked)
+            .command(format!("tcpdump -nni {} {filter}", hop.dev))
     }))
-    .maybe(case.ev_counter("TcpExt.TCPSpuriousRtxHostQueues"))
+    .maybe(case.ev_counter("TcpExt.TCPSpuriousRtxHostQueues").filter(|_| hop.address.is_ipv4()))
     .fix(Fix::act(format!(
-        "check that {hop} is up and on the network behind {dev}; if the gateway is wrong, correct the route: ip route get {}",
-        case.flow.dst
+        "check that {} is up and on the network behind {}; if the gateway is wrong, correct the route: ip route get {}",
+        hop.address,
+        hop.dev,
+        if hop.direction == Direction::Forward { case.flow.dst } else { hop.address }
     )))
-    .verify(format!("ip neigh show {hop} dev {dev}"))
-    .proven_if(observed)
+    .verify(format!("ip neigh show {} dev {}", hop.address, hop.dev))
+    .proven_if(own_error || (in_vain && waited))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    const MAC: &str = "02:00:00:00:00:02";
+
+    fn client(state: Nud) -> Scene {
+        Scene::client("203.0.113.2", 80).toward("198.51.100.1").neighbours(vec![neighbour(
+            "198.51.100.1",
+            state,
+            None,
+        )])
+    }
+
+    #[test]
+    fn a_failed_entry_with_the_own_error_is_proven() {
+        let f = proven(client(Nud::Failed).errno("EHOSTUNREACH", 3060).judge(&CAUSE));
+        assert!(f.summary.contains("198.51.100.1 (the next hop on eth0)"), "{}", f.summary);
+    }
+
+    #[test]
+    fn requests_in_vain_prove_it_before_the_error_comes() {
+        let scene = client(Nud::Incomplete).timeout(2500).arp_request(true, CLIENT4, "198.51.100.1");
+        proven(scene.judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_server_that_cannot_reach_its_client_is_proven() {
+        let scene = Scene::inbound("203.0.113.2", 80)
+            .back_toward("203.0.113.9")
+            .neighbours(vec![neighbour("203.0.113.9", Nud::Failed, None)])
+            .request_in()
+            .arp_request(true, "203.0.113.2", "203.0.113.9");
+        proven(scene.judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_failed_entry_without_traffic_is_consistent() {
+        consistent(client(Nud::Failed).judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_resolved_next_hop_rules_it_out() {
+        let scene = Scene::client("203.0.113.2", 80)
+            .toward("198.51.100.1")
+            .neighbours(vec![neighbour("198.51.100.1", Nud::Reachable, Some(MAC))])
+            .timeout(3000)
+            .request_out();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("198.51.100.1"));
+    }
+
+    #[test]
+    fn an_error_of_a_router_rules_it_out() {
+        let scene = client(Nud::Reachable).icmp_error("EHOSTUNREACH", "198.51.100.1", 3, 1);
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("another host"));
+    }
+
+    #[test]
+    fn a_failed_entry_of_somebody_else_is_innocent() {
+        let scene = Scene::client("203.0.113.2", 80)
+            .toward("198.51.100.1")
+            .neighbours(vec![neighbour("198.51.100.9", Nud::Failed, None)])
+            .errno("ECONNREFUSED", 1);
+        silent(scene.judge(&CAUSE));
+    }
 }
