@@ -3,12 +3,14 @@
 use crate::cause::Cause;
 
 pub mod accept_queue_full;
+pub mod arp_sysctl;
 pub mod backlog_too_small;
 pub mod conntrack_full;
 pub mod ct_invalid_drop;
 pub mod dnat_dead_backend;
 pub mod dnat_missing;
 pub mod dst_ip_not_here;
+pub mod duplicate_ip;
 pub mod fd_limit_process;
 pub mod fd_limit_system;
 pub mod forward_no_route;
@@ -23,6 +25,8 @@ pub mod legacy_and_nft_both;
 pub mod martian_source;
 pub mod nat_hairpin;
 pub mod nat_stale_entry;
+pub mod neigh_static_wrong;
+pub mod neigh_table_full;
 pub mod neigh_unresolved;
 pub mod notrack_beside_stateful;
 pub mod path_or_remote_drop;
@@ -50,12 +54,14 @@ pub mod udp_rcvbuf_full;
 #[rustfmt::skip]
 pub static ALL: &[&Cause] = &[
     &accept_queue_full::CAUSE,
+    &arp_sysctl::CAUSE,
     &backlog_too_small::CAUSE,
     &conntrack_full::CAUSE,
     &ct_invalid_drop::CAUSE,
     &dnat_dead_backend::CAUSE,
     &dnat_missing::CAUSE,
     &dst_ip_not_here::CAUSE,
+    &duplicate_ip::CAUSE,
     &fd_limit_process::CAUSE,
     &fd_limit_system::CAUSE,
     &forward_no_route::CAUSE,
@@ -70,6 +76,8 @@ pub static ALL: &[&Cause] = &[
     &martian_source::CAUSE,
     &nat_hairpin::CAUSE,
     &nat_stale_entry::CAUSE,
+    &neigh_static_wrong::CAUSE,
+    &neigh_table_full::CAUSE,
     &neigh_unresolved::CAUSE,
     &notrack_beside_stateful::CAUSE,
     &path_or_remote_drop::CAUSE,
@@ -98,12 +106,14 @@ pub static ALL: &[&Cause] = &[
 #[rustfmt::skip]
 pub static SOURCES: &[(&str, &str)] = &[
     ("accept-queue-full", include_str!("accept_queue_full.rs")),
+    ("arp-sysctl", include_str!("arp_sysctl.rs")),
     ("backlog-too-small", include_str!("backlog_too_small.rs")),
     ("conntrack-full", include_str!("conntrack_full.rs")),
     ("ct-invalid-drop", include_str!("ct_invalid_drop.rs")),
     ("dnat-dead-backend", include_str!("dnat_dead_backend.rs")),
     ("dnat-missing", include_str!("dnat_missing.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
+    ("duplicate-ip", include_str!("duplicate_ip.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
     ("fd-limit-system", include_str!("fd_limit_system.rs")),
     ("forward-no-route", include_str!("forward_no_route.rs")),
@@ -118,6 +128,8 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("martian-source", include_str!("martian_source.rs")),
     ("nat-hairpin", include_str!("nat_hairpin.rs")),
     ("nat-stale-entry", include_str!("nat_stale_entry.rs")),
+    ("neigh-static-wrong", include_str!("neigh_static_wrong.rs")),
+    ("neigh-table-full", include_str!("neigh_table_full.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
