@@ -264,7 +264,13 @@ impl Scene {
         self
     }
 
-    fn attempted(mut self, elapsed_ms: u64, phase: Phase, outcome: Outcome, icmp: Vec<IcmpError>) -> Self {
+    pub(crate) fn attempted(
+        mut self,
+        elapsed_ms: u64,
+        phase: Phase,
+        outcome: Outcome,
+        icmp: Vec<IcmpError>,
+    ) -> Self {
         let f = &self.flow;
         let attempt = Attempt {
             proto: f.proto,

@@ -3,10 +3,12 @@
 use crate::cause::Cause;
 
 pub mod accept_queue_full;
+pub mod addr_missing;
 pub mod arp_sysctl;
 pub mod backlog_too_small;
 pub mod conntrack_full;
 pub mod ct_invalid_drop;
+pub mod dad_failed;
 pub mod dnat_dead_backend;
 pub mod dnat_missing;
 pub mod dst_ip_not_here;
@@ -22,7 +24,11 @@ pub mod fw_drop_outbound;
 pub mod fw_drop_reply;
 pub mod fw_reject;
 pub mod legacy_and_nft_both;
+pub mod link_down;
+pub mod local_mtu;
 pub mod martian_source;
+pub mod mtu_below_ipv6_minimum;
+pub mod mtu_blackhole;
 pub mod nat_hairpin;
 pub mod nat_stale_entry;
 pub mod neigh_static_wrong;
@@ -54,10 +60,12 @@ pub mod udp_rcvbuf_full;
 #[rustfmt::skip]
 pub static ALL: &[&Cause] = &[
     &accept_queue_full::CAUSE,
+    &addr_missing::CAUSE,
     &arp_sysctl::CAUSE,
     &backlog_too_small::CAUSE,
     &conntrack_full::CAUSE,
     &ct_invalid_drop::CAUSE,
+    &dad_failed::CAUSE,
     &dnat_dead_backend::CAUSE,
     &dnat_missing::CAUSE,
     &dst_ip_not_here::CAUSE,
@@ -73,7 +81,11 @@ pub static ALL: &[&Cause] = &[
     &fw_drop_reply::CAUSE,
     &fw_reject::CAUSE,
     &legacy_and_nft_both::CAUSE,
+    &link_down::CAUSE,
+    &local_mtu::CAUSE,
     &martian_source::CAUSE,
+    &mtu_below_ipv6_minimum::CAUSE,
+    &mtu_blackhole::CAUSE,
     &nat_hairpin::CAUSE,
     &nat_stale_entry::CAUSE,
     &neigh_static_wrong::CAUSE,
@@ -106,10 +118,12 @@ pub static ALL: &[&Cause] = &[
 #[rustfmt::skip]
 pub static SOURCES: &[(&str, &str)] = &[
     ("accept-queue-full", include_str!("accept_queue_full.rs")),
+    ("addr-missing", include_str!("addr_missing.rs")),
     ("arp-sysctl", include_str!("arp_sysctl.rs")),
     ("backlog-too-small", include_str!("backlog_too_small.rs")),
     ("conntrack-full", include_str!("conntrack_full.rs")),
     ("ct-invalid-drop", include_str!("ct_invalid_drop.rs")),
+    ("dad-failed", include_str!("dad_failed.rs")),
     ("dnat-dead-backend", include_str!("dnat_dead_backend.rs")),
     ("dnat-missing", include_str!("dnat_missing.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
@@ -125,7 +139,11 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
     ("fw-reject", include_str!("fw_reject.rs")),
     ("legacy-and-nft-both", include_str!("legacy_and_nft_both.rs")),
+    ("link-down", include_str!("link_down.rs")),
+    ("local-mtu", include_str!("local_mtu.rs")),
     ("martian-source", include_str!("martian_source.rs")),
+    ("mtu-below-ipv6-minimum", include_str!("mtu_below_ipv6_minimum.rs")),
+    ("mtu-blackhole", include_str!("mtu_blackhole.rs")),
     ("nat-hairpin", include_str!("nat_hairpin.rs")),
     ("nat-stale-entry", include_str!("nat_stale_entry.rs")),
     ("neigh-static-wrong", include_str!("neigh_static_wrong.rs")),
