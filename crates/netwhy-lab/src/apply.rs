@@ -16,15 +16,21 @@ use crate::error::{LabError, Result};
 use crate::node::Node;
 
 /// Applies the first fix of a cause that is a command, and returns it. `None`: there is none, or it has a
-/// place that only a person can fill in (`GATEWAY`).
+/// place that only a person can fill in (`GATEWAY`), or
+/// would reach beyond the namespace.
 pub fn fix(cause: &CauseOut, node: &mut Node) -> Result<Option<String>> {
-    let complete = |command: &str| !command.is_empty() && !has_blank(command);
+    let complete = |command: &str| {
+        !command.is_empty() && !has_blank(command) && !MACHINE_WIDE.iter().any(|name| command.contains(name))
+    };
     let Some(fix) = cause.fix.iter().find(|fix| complete(&fix.command)) else { return Ok(None) };
     for command in fix.command.split(" && ") {
         run(command, node)?;
     }
     Ok(Some(fix.command.clone()))
 }
+
+/// Settings of the machine and not of a namespace: not the lab's to change.
+const MACHINE_WIDE: [&str; 3] = ["nf_conntrack_max", "gc_thresh", "fs.file-max"];
 
 /// A word in capitals that a person has to replace.
 fn has_blank(command: &str) -> bool {

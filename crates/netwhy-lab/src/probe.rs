@@ -15,7 +15,8 @@ pub const PATIENCE: Duration = Duration::from_millis(700);
 /// What to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `tcp`, `udp`, `tls`, or `tcp16`: sixteen connections one after the other.
+    /// `tcp`, `udp`, `tls`, `tcp16`: sixteen connections one after the
+    /// other, or `udp-from-5060`: always from this port.
     pub scheme: String,
     /// Name or address.
     pub host: String,
@@ -100,7 +101,11 @@ fn try_once(target: &Target, patience: Duration) -> Result<(), String> {
             // Sixteen connections, each from a port of its own: what fails depends on the port.
             "tcp16" => (0..16).try_for_each(|_| tcp(address, patience)),
             "tcp" => tcp(address, patience),
-            "udp" => udp(address, patience),
+            "udp" => udp(address, 0, patience),
+            scheme if scheme.starts_with("udp-from-") => {
+                let port = scheme.trim_start_matches("udp-from-").parse();
+                udp(address, port.map_err(|_| format!("scheme {scheme}?"))?, patience)
+            }
             "tls" => crate::serve::tls::greet(address, &target.host, patience),
             other => Err(format!("scheme {other}?")),
         };
@@ -122,8 +127,9 @@ fn tcp(address: SocketAddr, patience: Duration) -> Result<(), String> {
     stream.read_exact(&mut word).map_err(hello)
 }
 
-fn udp(address: SocketAddr, patience: Duration) -> Result<(), String> {
-    let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+fn udp(address: SocketAddr, port: u16, patience: Duration) -> Result<(), String> {
+    let any: SocketAddr =
+        if address.is_ipv4() { ([0, 0, 0, 0], port).into() } else { ([0_u16; 8], port).into() };
     let socket = UdpSocket::bind(any).map_err(|e| named("bind", &e))?;
     socket.connect(address).map_err(|e| named("connect", &e))?;
     socket.set_read_timeout(Some(patience)).map_err(|e| named("send", &e))?;

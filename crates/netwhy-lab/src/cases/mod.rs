@@ -2,8 +2,10 @@
 //! Every case, one file each.
 
 mod accept_queue_full;
+mod arp_ignored;
 mod bridge_port_blocked;
 mod bridge_port_missing;
+mod conntrack_full;
 mod control_bridge;
 mod control_decoys;
 mod control_decoys_inbound;
@@ -19,6 +21,7 @@ mod control_udp;
 mod control_v6;
 mod ct_invalid_drop;
 mod dnat_dead_backend;
+mod dnat_missing;
 mod dns_down;
 mod dns_garbage;
 mod dns_no_route;
@@ -31,6 +34,7 @@ mod dns_timeout;
 mod dns_truncated;
 mod dns_wrong_answer;
 mod dst_ip_not_here;
+mod duplicate_ip;
 mod ephemeral_exhausted;
 mod fd_limit_process;
 mod forwarding_off;
@@ -47,7 +51,9 @@ mod link_down;
 mod link_no_carrier;
 mod martian_source;
 mod mtu_below_ipv6;
+mod nat_hairpin;
 mod nat_missing;
+mod nat_stale_entry;
 mod neigh_static_wrong;
 mod neigh_unresolved;
 mod neigh_unresolved_v6;
@@ -94,6 +100,7 @@ mod outside_udp_closed;
 mod outside_udp_silent;
 mod port_taken;
 mod prefsrc_wrong;
+mod redirect_to_nothing;
 mod reply_route_blackhole;
 mod reply_route_missing;
 mod reuseport_dead_member;
@@ -151,8 +158,10 @@ use crate::case::Case;
 #[rustfmt::skip]
 pub static ALL: &[&Case] = &[
     &accept_queue_full::CASE,
+    &arp_ignored::CASE,
     &bridge_port_blocked::CASE,
     &bridge_port_missing::CASE,
+    &conntrack_full::CASE,
     &control_bridge::CASE,
     &control_decoys::CASE,
     &control_decoys_inbound::CASE,
@@ -168,6 +177,7 @@ pub static ALL: &[&Case] = &[
     &control_v6::CASE,
     &ct_invalid_drop::CASE,
     &dnat_dead_backend::CASE,
+    &dnat_missing::CASE,
     &dns_down::CASE,
     &dns_garbage::CASE,
     &dns_no_route::CASE,
@@ -180,6 +190,7 @@ pub static ALL: &[&Case] = &[
     &dns_truncated::CASE,
     &dns_wrong_answer::CASE,
     &dst_ip_not_here::CASE,
+    &duplicate_ip::CASE,
     &ephemeral_exhausted::CASE,
     &fd_limit_process::CASE,
     &forwarding_off::CASE,
@@ -196,7 +207,9 @@ pub static ALL: &[&Case] = &[
     &link_no_carrier::CASE,
     &martian_source::CASE,
     &mtu_below_ipv6::CASE,
+    &nat_hairpin::CASE,
     &nat_missing::CASE,
+    &nat_stale_entry::CASE,
     &neigh_static_wrong::CASE,
     &neigh_unresolved::CASE,
     &neigh_unresolved_v6::CASE,
@@ -243,6 +256,7 @@ pub static ALL: &[&Case] = &[
     &outside_udp_silent::CASE,
     &port_taken::CASE,
     &prefsrc_wrong::CASE,
+    &redirect_to_nothing::CASE,
     &reply_route_blackhole::CASE,
     &reply_route_missing::CASE,
     &reuseport_dead_member::CASE,

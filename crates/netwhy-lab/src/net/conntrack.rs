@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use netwhy_sys::Errno;
 use netwhy_sys::netlink::{NLM_F_CREATE, NLM_F_EXCL};
 use netwhy_wire::netlink::Builder;
 
@@ -65,6 +66,30 @@ impl Node {
         let what = format!("{}: add conntrack entry", self.name);
         let payload = message.finish()?;
         self.netfilter()?.ack(NEW, NLM_F_CREATE | NLM_F_EXCL, &payload).map_err(LabError::netlink(what))
+    }
+
+    /// Fills the table to its limit, which is the machine's, with entries between addresses nobody has. A
+    /// limit that would take long is refused.
+    pub fn conntrack_fill(&mut self) -> Result<()> {
+        const MOST: u32 = 300_000;
+        let text = self.sysctl_get("net.netfilter.nf_conntrack_max")?;
+        let most: u32 =
+            text.parse().map_err(|_| LabError::Unexpected(format!("nf_conntrack_max is {text}")))?;
+        if most > MOST {
+            return Err(LabError::Unsupported(format!("{most} entries would take too long")));
+        }
+        let destination = SocketAddr::from(([192, 0, 2, 200], 9));
+        for number in 0..most {
+            let [_, high, middle, low] = number.to_be_bytes();
+            let source = SocketAddr::from(([192, 0, 2, high], u16::from_be_bytes([middle, low])));
+            match self.conntrack_add(6, source, destination, destination) {
+                Ok(()) => {}
+                // Full a little early: other flows of the node have entries too.
+                Err(LabError::Netlink { error, .. }) if error.errno() == Some(Errno::ENOMEM) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Removes one entry by its original direction.
