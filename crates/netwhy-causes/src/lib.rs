@@ -23,6 +23,7 @@ pub mod service;
 pub mod target;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trial;
 
 pub use case::Case;
 pub use cause::{Cause, Finding, Layer, Scope, Verdict};

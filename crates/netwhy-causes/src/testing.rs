@@ -135,6 +135,35 @@ pub(crate) fn link(index: u32, name: &str) -> Link {
     }
 }
 
+/// A plain route of the main table.
+pub(crate) fn scene_route(dst: &str, len: u8, oif: u32, gateway: &str) -> netwhy_facts::route::Route {
+    netwhy_facts::route::Route {
+        family: netwhy_facts::Family::Inet,
+        dst: netwhy_facts::IpNet::new(ip(dst), len),
+        src: None,
+        table: 254,
+        kind: netwhy_facts::route::RouteType::Unicast,
+        scope: 0,
+        protocol: 3,
+        priority: 0,
+        tos: 0,
+        prefsrc: None,
+        hops: vec![netwhy_facts::route::Hop {
+            oif: Some(oif),
+            gateway: Some(ip(gateway)),
+            weight: 1,
+            flags: 0,
+        }],
+        nhid: None,
+        mtu: None,
+        advmss: None,
+        flags: 0,
+        encap: None,
+        pref: None,
+        expires_s: None,
+    }
+}
+
 /// A global address on a device.
 pub(crate) fn address(ifindex: u32, addr: &str, prefix: u8) -> Address {
     Address {
@@ -312,6 +341,17 @@ impl Scene {
         };
         let outcome = Outcome::Error { call: "connect".into(), errno: 1, name: name.into() };
         self.attempted(1, Phase::Connect, outcome, vec![icmp])
+    }
+
+    /// An attempt with something varied ended so.
+    pub(crate) fn varied(mut self, variant: &str, outcome: Outcome) -> Self {
+        let mut all = self.facts.value::<Attempts>().cloned().unwrap_or_default();
+        let mut attempt = all.0[0].clone();
+        attempt.variant = Some(variant.into());
+        attempt.outcome = outcome;
+        all.0.push(attempt);
+        self.put(all);
+        self
     }
 
     /// The forward path takes these stages and ends so.
