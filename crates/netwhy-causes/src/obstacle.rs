@@ -102,18 +102,13 @@ pub fn object_text(locus: &Locus) -> String {
             Some(e) => format!("element {e} of nft set {family} {table} {set}"),
             None => format!("nft set {family} {table} {set}"),
         },
-        Locus::Route { table, dst, dev, gateway, route_type, metric } => {
-            let mut text = format!("the {route_type} route {dst} of table {}", table_name(*table));
-            if let Some(g) = gateway {
-                text.push_str(&format!(" via {g}"));
+        Locus::Route { table, .. } => {
+            let words = crate::routing::route_words(locus);
+            let words = words.strip_suffix(&format!(" table {table}")).unwrap_or(&words);
+            match table {
+                254 => format!("the route {words}"),
+                t => format!("the route {words} of table {}", table_name(*t)),
             }
-            if let Some(d) = dev {
-                text.push_str(&format!(" dev {d}"));
-            }
-            if *metric != 0 {
-                text.push_str(&format!(" metric {metric}"));
-            }
-            text
         }
         Locus::Rule { family, priority, text } => format!("IPv{family} policy rule {priority} ({text})"),
         Locus::Nexthop { id } => format!("nexthop object {id}"),

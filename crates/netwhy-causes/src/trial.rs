@@ -55,7 +55,8 @@ pub fn wanted(facts: &Facts, question: &Question, paths: &[FlowPaths]) -> Vec<Tr
             beyond: &p.beyond,
             seen,
         };
-        if case.fate() != Fate::Fails || case.target_is_local() || p.flow.proto == Proto::Udp || !lost(&case) {
+        if case.fate() != Fate::Fails || case.target_is_local() || p.flow.proto == Proto::Udp || !lost(&case)
+        {
             continue;
         }
         let Some(dev) = egress(&p.forward) else { continue };
@@ -91,7 +92,9 @@ pub fn egress(path: &Path) -> Option<String> {
 
 /// Other devices that are up and have a route for the destination in any table.
 fn other_devices(facts: &Facts, flow: &Flow, chosen: &str) -> Vec<String> {
-    let (Some(routes), Some(links)) = (facts.value::<Routes>(), facts.value::<Links>()) else { return Vec::new() };
+    let (Some(routes), Some(links)) = (facts.value::<Routes>(), facts.value::<Links>()) else {
+        return Vec::new();
+    };
     let mut out: Vec<String> = Vec::new();
     let covers = |r: &&netwhy_facts::route::Route| r.kind == RouteType::Unicast && r.dst.contains(&flow.dst);
     for hop in routes.routes.iter().filter(covers).flat_map(|r| &r.hops) {
@@ -120,8 +123,9 @@ fn better_sources(facts: &Facts, path: &Path, dev: &str) -> Vec<IpAddr> {
     let near = |a: &&netwhy_facts::address::Address| {
         a.ifindex == index && a.addr.is_ipv4() == hop.is_ipv4() && IpNet::new(a.addr, a.prefix).contains(&hop)
     };
-    let usable =
-        |a: &&netwhy_facts::address::Address| !a.is_tentative() && !a.is_dadfailed() && !a.is_deprecated() && a.scope == 0;
+    let usable = |a: &&netwhy_facts::address::Address| {
+        !a.is_tentative() && !a.is_dadfailed() && !a.is_deprecated() && a.scope == 0
+    };
     if addresses.0.iter().filter(near).any(|a| a.addr == chosen && !a.is_deprecated()) {
         return Vec::new();
     }
@@ -131,7 +135,8 @@ fn better_sources(facts: &Facts, path: &Path, dev: &str) -> Vec<IpAddr> {
 /// Attempts to a flow that varied something named `prefix=`: what it was varied to, and the attempt.
 pub fn of<'a>(case: &Case<'a>, prefix: &str) -> Vec<(&'a str, &'a Attempt)> {
     let Some(attempts) = case.facts.latest::<Attempts>().value() else { return Vec::new() };
-    let ours = |a: &&Attempt| a.dst == case.flow.dst && a.dport == case.flow.dport && a.proto == case.flow.proto;
+    let ours =
+        |a: &&Attempt| a.dst == case.flow.dst && a.dport == case.flow.dport && a.proto == case.flow.proto;
     attempts
         .0
         .iter()
@@ -174,7 +179,10 @@ mod tests {
     }
     fn two_ways() -> Scene {
         Scene::client("203.0.113.2", 80).with(Routes {
-            routes: vec![scene_route("0.0.0.0", 0, 2, "198.51.100.1"), scene_route("203.0.113.0", 25, 3, "192.0.2.254")],
+            routes: vec![
+                scene_route("0.0.0.0", 0, 2, "198.51.100.1"),
+                scene_route("203.0.113.0", 25, 3, "192.0.2.254"),
+            ],
             complete: true,
         })
     }

@@ -29,11 +29,13 @@ pub mod local_mtu;
 pub mod martian_source;
 pub mod mtu_below_ipv6_minimum;
 pub mod mtu_blackhole;
+pub mod multipath_dead_member;
 pub mod nat_hairpin;
 pub mod nat_stale_entry;
 pub mod neigh_static_wrong;
 pub mod neigh_table_full;
 pub mod neigh_unresolved;
+pub mod nexthop_dead;
 pub mod notrack_beside_stateful;
 pub mod path_or_remote_drop;
 pub mod port_bind_failure;
@@ -42,10 +44,12 @@ pub mod reset_after_accept;
 pub mod reuseport_dead_member;
 pub mod route_missing;
 pub mod route_type_deny;
+pub mod route_wrong_egress;
 pub mod rp_filter;
 pub mod rule_deny;
 pub mod snat_missing;
 pub mod snat_port_exhausted;
+pub mod source_address_wrong;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
 pub mod svc_stopped;
@@ -86,11 +90,13 @@ pub static ALL: &[&Cause] = &[
     &martian_source::CAUSE,
     &mtu_below_ipv6_minimum::CAUSE,
     &mtu_blackhole::CAUSE,
+    &multipath_dead_member::CAUSE,
     &nat_hairpin::CAUSE,
     &nat_stale_entry::CAUSE,
     &neigh_static_wrong::CAUSE,
     &neigh_table_full::CAUSE,
     &neigh_unresolved::CAUSE,
+    &nexthop_dead::CAUSE,
     &notrack_beside_stateful::CAUSE,
     &path_or_remote_drop::CAUSE,
     &port_bind_failure::CAUSE,
@@ -99,10 +105,12 @@ pub static ALL: &[&Cause] = &[
     &reuseport_dead_member::CAUSE,
     &route_missing::CAUSE,
     &route_type_deny::CAUSE,
+    &route_wrong_egress::CAUSE,
     &rp_filter::CAUSE,
     &rule_deny::CAUSE,
     &snat_missing::CAUSE,
     &snat_port_exhausted::CAUSE,
+    &source_address_wrong::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
     &svc_stopped::CAUSE,
@@ -144,11 +152,13 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("martian-source", include_str!("martian_source.rs")),
     ("mtu-below-ipv6-minimum", include_str!("mtu_below_ipv6_minimum.rs")),
     ("mtu-blackhole", include_str!("mtu_blackhole.rs")),
+    ("multipath-dead-member", include_str!("multipath_dead_member.rs")),
     ("nat-hairpin", include_str!("nat_hairpin.rs")),
     ("nat-stale-entry", include_str!("nat_stale_entry.rs")),
     ("neigh-static-wrong", include_str!("neigh_static_wrong.rs")),
     ("neigh-table-full", include_str!("neigh_table_full.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
+    ("nexthop-dead", include_str!("nexthop_dead.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("port-bind-failure", include_str!("port_bind_failure.rs")),
@@ -157,10 +167,12 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("reuseport-dead-member", include_str!("reuseport_dead_member.rs")),
     ("route-missing", include_str!("route_missing.rs")),
     ("route-type-deny", include_str!("route_type_deny.rs")),
+    ("route-wrong-egress", include_str!("route_wrong_egress.rs")),
     ("rp-filter", include_str!("rp_filter.rs")),
     ("rule-deny", include_str!("rule_deny.rs")),
     ("snat-missing", include_str!("snat_missing.rs")),
     ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
+    ("source-address-wrong", include_str!("source_address_wrong.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),
     ("svc-stopped", include_str!("svc_stopped.rs")),

@@ -51,7 +51,9 @@ pub(crate) fn members(case: &Case<'_>, route: &Route) -> Vec<Hop> {
     if route.hops.len() > 1 {
         return route.hops.clone();
     }
-    let (Some(id), Some(all)) = (route.nhid, case.facts.value::<Nexthops>()) else { return route.hops.clone() };
+    let (Some(id), Some(all)) = (route.nhid, case.facts.value::<Nexthops>()) else {
+        return route.hops.clone();
+    };
     let find = |id: u32| all.0.iter().find(|n| n.id == id);
     match find(id) {
         Some(group) if !group.group.is_empty() => group
@@ -90,7 +92,9 @@ fn judge(case: &Case<'_>) -> Verdict {
         netwhy_walk::End::Insufficient { locus, .. } => locus.as_ref(),
         _ => None,
     };
-    let Some(locus @ Locus::Route { .. }) = routing::deciding_route(path).or(open) else { return Verdict::Silent };
+    let Some(locus @ Locus::Route { .. }) = routing::deciding_route(path).or(open) else {
+        return Verdict::Silent;
+    };
     let Some(route) = routing::route_of(case, locus) else { return Verdict::Silent };
     let members = members(case, route);
     if members.len() < 2 {
@@ -110,7 +114,10 @@ fn judge(case: &Case<'_>) -> Verdict {
             (text(case, lost), format!("the same attempt by {dev} is answered"))
         }
         _ if case.timed_out() && !tried.is_empty() => {
-            return Verdict::ruled_out("no member of the route answers", case.ev_attempt().into_iter().collect());
+            return Verdict::ruled_out(
+                "no member of the route answers",
+                case.ev_attempt().into_iter().collect(),
+            );
         }
         _ => return Verdict::Silent,
     };

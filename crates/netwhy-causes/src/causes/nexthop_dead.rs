@@ -69,20 +69,17 @@ fn judge(case: &Case<'_>) -> Verdict {
         }
         _ => return Verdict::Silent,
     };
-    Finding::new(
-        Locus::Nexthop { id },
-        format!("{} uses nexthop object {id}, and {why}", object_text(locus)),
-    )
-    .maybe(case.ev_attempt())
-    .evidence(
-        Evidence::new("nexthop", format!("nexthop object {id}: {why}"), "RTM_GETNEXTHOP")
-            .value(id)
-            .command(format!("ip nexthop show id {id}")),
-    )
-    .maybe(case.ev_capture())
-    .fix(Fix::act(format!("replace the object: ip nexthop replace id {id} via GATEWAY dev DEV")))
-    .verify(case.ask_again())
-    .proven_if(observed)
+    Finding::new(Locus::Nexthop { id }, format!("{} uses nexthop object {id}, and {why}", object_text(locus)))
+        .maybe(case.ev_attempt())
+        .evidence(
+            Evidence::new("nexthop", format!("nexthop object {id}: {why}"), "RTM_GETNEXTHOP")
+                .value(id)
+                .command(format!("ip nexthop show id {id}")),
+        )
+        .maybe(case.ev_capture())
+        .fix(Fix::act(format!("replace the object: ip nexthop replace id {id} via GATEWAY dev DEV")))
+        .verify(case.ask_again())
+        .proven_if(observed)
 }
 
 fn gateway_state(case: &Case<'_>, object: &Nexthop) -> Option<String> {

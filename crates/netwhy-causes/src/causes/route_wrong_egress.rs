@@ -50,7 +50,9 @@ fn judge(case: &Case<'_>) -> Verdict {
     let Some((dev, attempt)) = trials.iter().find(|(dev, a)| *dev != chosen && trial::answered(a)) else {
         return match trials.first() {
             Some((dev, _)) => Verdict::ruled_out(
-                format!("bound to {dev}, the other device with a route to it, the target does not answer either"),
+                format!(
+                    "bound to {dev}, the other device with a route to it, the target does not answer either"
+                ),
                 case.ev_attempt().into_iter().collect(),
             ),
             None => Verdict::Silent,
@@ -69,7 +71,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     let target = case.flow.target();
     let by = match rule {
         Some(_) => format!("{} leads to {}", object_text(&locus), object_text(route)),
-        None => object_text(route),
+        None => format!("{} is chosen", object_text(route)),
     };
     let finding = Finding::new(
         locus.clone(),
@@ -117,7 +119,9 @@ fn judge(case: &Case<'_>) -> Verdict {
 }
 
 fn has_member(case: &Case<'_>, route: &Route, dev: &str) -> bool {
-    super::multipath_dead_member::members(case, route).iter().any(|h| h.oif.map(|i| case.dev_name(i)).as_deref() == Some(dev))
+    super::multipath_dead_member::members(case, route)
+        .iter()
+        .any(|h| h.oif.map(|i| case.dev_name(i)).as_deref() == Some(dev))
 }
 
 fn rule_locus(rule: &Rule) -> Locus {
@@ -147,7 +151,8 @@ fn selects(case: &Case<'_>, r: &Rule) -> bool {
         && inside(&r.to, &p.dst)
         && r.iif.as_deref().is_none_or(|d| d == "lo")
         && r.oif.is_none()
-        && r.fwmark.is_none_or(|(mark, mask)| case.forward.finally.mark & mask == mark || p.mark & mask == mark)
+        && r.fwmark
+            .is_none_or(|(mark, mask)| case.forward.finally.mark & mask == mark || p.mark & mask == mark)
         && r.uid_range.is_none_or(|(low, high)| p.uid.is_some_and(|u| (low..=high).contains(&u)))
         && r.ip_proto.is_none_or(|n| n == p.proto)
         && range(r.sport, p.sport)
@@ -227,7 +232,9 @@ mod tests {
 
     #[test]
     fn a_target_no_device_reaches_rules_it_out() {
-        assert!(ruled_out(lost().varied("device=eth0", Outcome::Timeout).judge(&CAUSE)).contains("bound to eth0"));
+        assert!(
+            ruled_out(lost().varied("device=eth0", Outcome::Timeout).judge(&CAUSE)).contains("bound to eth0")
+        );
     }
 
     #[test]

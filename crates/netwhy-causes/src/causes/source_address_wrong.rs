@@ -61,7 +61,9 @@ fn judge(case: &Case<'_>) -> Verdict {
     let named = route.and_then(|l| routing::route_of(case, l)).is_some_and(|r| r.prefsrc == Some(chosen));
     let target = case.flow.target();
     let (locus, why) = match route {
-        Some(route) if named => (route.clone(), format!("{} prefers the source {chosen}", object_text(route))),
+        Some(route) if named => {
+            (route.clone(), format!("{} prefers the source {chosen}", object_text(route)))
+        }
         _ => (address_locus(case, chosen), format!("this host chooses the source {chosen}")),
     };
     let finding = Finding::new(
@@ -72,7 +74,10 @@ fn judge(case: &Case<'_>) -> Verdict {
     .evidence(
         Evidence::new(
             "other-source",
-            format!("bound to {better}, {target} answered after {:.1} ms", attempt.elapsed_us as f64 / 1000.0),
+            format!(
+                "bound to {better}, {target} answered after {:.1} ms",
+                attempt.elapsed_us as f64 / 1000.0
+            ),
             "bind(2)",
         )
         .value(*better)
@@ -90,7 +95,9 @@ fn judge(case: &Case<'_>) -> Verdict {
                 format!("{ip} route change {words} src {chosen}"),
             ))
         }
-        _ => finding.fix(Fix::act(format!("prefer {better}: remove {chosen} or give the route src {better}"))),
+        _ => {
+            finding.fix(Fix::act(format!("prefer {better}: remove {chosen} or give the route src {better}")))
+        }
     };
     finding.verify(case.ask_again()).proven()
 }

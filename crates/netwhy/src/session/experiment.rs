@@ -3,18 +3,22 @@
 use std::time::{Duration, Instant};
 
 use netwhy_ask::Wait;
+use netwhy_ask::connect::Try;
 use netwhy_causes::case::{Case, Fate, Seen};
 use netwhy_causes::engine::{FlowPaths, Judgement};
 use netwhy_causes::report::{Confidence, Overall};
-use netwhy_facts::Reading;
+use netwhy_facts::attempt::{Attempt, Attempts};
 use netwhy_facts::path::{PathMtus, Paths};
 use netwhy_facts::question::{App, Role};
 use netwhy_facts::tls::{TlsHandshakes, TlsOutcome};
+use netwhy_facts::{Proto, Reading};
 
 use super::Session;
 
 /// Flows whose path is probed.
 const MAX_PATHS: usize = 2;
+/// How long an attempt with one thing changed is waited for; less than it takes to repeat a SYN.
+const TRIAL: Duration = Duration::from_millis(700);
 /// How long hops are waited for.
 const HOPS: Duration = Duration::from_millis(900);
 
@@ -27,6 +31,41 @@ impl Session {
             && !self.question.flows.is_empty()
             && !settled
             && (judgement.verdict != Overall::Healthy || self.stalled())
+    }
+
+    /// Makes the attempts that would refute a wrong choice of this host. Tells whether there were any.
+    pub(super) fn try_again(&mut self, paths: &[FlowPaths]) -> bool {
+        if self.options.passive || self.is_interrupted() {
+            return false;
+        }
+        let trials = netwhy_causes::trial::wanted(&self.facts, &self.question, paths);
+        let mut made = Vec::new();
+        for trial in &trials {
+            let victim = netwhy_ask::Victim {
+                mark: self.options.mark,
+                device: trial.device.clone().or_else(|| self.options.dev.clone()),
+                source: trial.source,
+            };
+            let deadline = (Instant::now() + TRIAL).min(self.deadline());
+            let stop = || self.is_interrupted();
+            let wait = Wait { deadline, stop: &stop };
+            let dst = self.socket_addr(trial.flow.dst, trial.flow.dport);
+            let tried = match trial.flow.proto {
+                Proto::Icmp => netwhy_ask::echo::run_scoped(&[dst], &victim, &self.budget, &wait),
+                proto => {
+                    let again = Try { variant: Some(trial.variant()), ..Try::plain(proto, dst) };
+                    netwhy_ask::connect::run(&[again], &victim, &self.budget, &wait)
+                }
+            };
+            made.extend(tried.into_iter().map(|t| Attempt { variant: Some(trial.variant()), ..t.attempt }));
+        }
+        if made.is_empty() {
+            return false;
+        }
+        let mut all = self.facts.value::<Attempts>().cloned().unwrap_or_default();
+        all.0.extend(made);
+        self.facts.put(Reading::known(all, "connect(2)", netwhy_sys::clock::monotonic()));
+        true
     }
 
     /// A connection stands and then nothing comes: large packets may be lost.

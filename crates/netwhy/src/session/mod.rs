@@ -88,6 +88,9 @@ impl Session {
         self.reframe();
         let paths = predict(&self.facts, &self.question);
         let mut judgement = engine::judge(&self.facts, &self.question, &paths);
+        if self.try_again(&paths) {
+            judgement = engine::judge(&self.facts, &self.question, &paths);
+        }
         if self.wants_experiments(&judgement) && !self.is_interrupted() {
             self.experiment(&paths);
             judgement = engine::judge(&self.facts, &self.question, &paths);

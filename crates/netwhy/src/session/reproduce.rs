@@ -92,7 +92,7 @@ impl Session {
         connect::run(&tries, &victim, &self.budget, &wait)
     }
 
-    fn socket_addr(&self, dst: IpAddr, port: u16) -> SocketAddr {
+    pub(super) fn socket_addr(&self, dst: IpAddr, port: u16) -> SocketAddr {
         let mut addr = SocketAddr::new(dst, port);
         if let (SocketAddr::V6(v6), Some(zone)) = (&mut addr, &self.question.target.zone) {
             let index = self.facts.value::<Links>().and_then(|l| l.by_name(zone)).map(|l| l.index);
