@@ -6,6 +6,8 @@ pub mod accept_queue_full;
 pub mod addr_missing;
 pub mod arp_sysctl;
 pub mod backlog_too_small;
+pub mod bridge_port_blocked;
+pub mod bridge_port_missing;
 pub mod conntrack_full;
 pub mod ct_invalid_drop;
 pub mod dad_failed;
@@ -37,6 +39,7 @@ pub mod neigh_table_full;
 pub mod neigh_unresolved;
 pub mod nexthop_dead;
 pub mod notrack_beside_stateful;
+pub mod overlay_unreachable;
 pub mod path_or_remote_drop;
 pub mod port_bind_failure;
 pub mod reply_route_missing;
@@ -59,6 +62,7 @@ pub mod tproxy_or_redirect_to_nothing;
 pub mod udp_filtered_or_silent;
 pub mod udp_port_closed;
 pub mod udp_rcvbuf_full;
+pub mod vlan_mismatch;
 
 /// Every cause.
 #[rustfmt::skip]
@@ -67,6 +71,8 @@ pub static ALL: &[&Cause] = &[
     &addr_missing::CAUSE,
     &arp_sysctl::CAUSE,
     &backlog_too_small::CAUSE,
+    &bridge_port_blocked::CAUSE,
+    &bridge_port_missing::CAUSE,
     &conntrack_full::CAUSE,
     &ct_invalid_drop::CAUSE,
     &dad_failed::CAUSE,
@@ -98,6 +104,7 @@ pub static ALL: &[&Cause] = &[
     &neigh_unresolved::CAUSE,
     &nexthop_dead::CAUSE,
     &notrack_beside_stateful::CAUSE,
+    &overlay_unreachable::CAUSE,
     &path_or_remote_drop::CAUSE,
     &port_bind_failure::CAUSE,
     &reply_route_missing::CAUSE,
@@ -120,6 +127,7 @@ pub static ALL: &[&Cause] = &[
     &udp_filtered_or_silent::CAUSE,
     &udp_port_closed::CAUSE,
     &udp_rcvbuf_full::CAUSE,
+    &vlan_mismatch::CAUSE,
 ];
 
 /// Source text of every cause by id; its header is what `netwhy explain` prints.
@@ -129,6 +137,8 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("addr-missing", include_str!("addr_missing.rs")),
     ("arp-sysctl", include_str!("arp_sysctl.rs")),
     ("backlog-too-small", include_str!("backlog_too_small.rs")),
+    ("bridge-port-blocked", include_str!("bridge_port_blocked.rs")),
+    ("bridge-port-missing", include_str!("bridge_port_missing.rs")),
     ("conntrack-full", include_str!("conntrack_full.rs")),
     ("ct-invalid-drop", include_str!("ct_invalid_drop.rs")),
     ("dad-failed", include_str!("dad_failed.rs")),
@@ -160,6 +170,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("nexthop-dead", include_str!("nexthop_dead.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
+    ("overlay-unreachable", include_str!("overlay_unreachable.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("port-bind-failure", include_str!("port_bind_failure.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
@@ -182,4 +193,5 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("udp-filtered-or-silent", include_str!("udp_filtered_or_silent.rs")),
     ("udp-port-closed", include_str!("udp_port_closed.rs")),
     ("udp-rcvbuf-full", include_str!("udp_rcvbuf_full.rs")),
+    ("vlan-mismatch", include_str!("vlan_mismatch.rs")),
 ];

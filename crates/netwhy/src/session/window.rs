@@ -91,6 +91,11 @@ impl Session {
             }
             flows.push(flow);
             next_hops.extend([&p.forward, &p.reply].into_iter().filter_map(|path| next_hop(&path.end)));
+            if !client {
+                // A client that cannot resolve the address never gets to send a packet of the flow.
+                next_hops.push(p.flow.dst);
+                next_hops.extend(self.question.from);
+            }
         }
         translated.sort_by_key(|t| (t.dst, t.dport, t.src));
         translated.dedup();
