@@ -30,6 +30,14 @@ fn main() -> ExitCode {
     if let Some(code) = hidden_main(&raw) {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
+    match netwhy_lab::rootless() {
+        Ok(None) => {}
+        Ok(Some(code)) => return ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            println!("skipped: {error}");
+            return ExitCode::SUCCESS;
+        }
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filter = arguments.iter().find(|word| !word.starts_with('-'));
     let chosen: Vec<&&Case> =
