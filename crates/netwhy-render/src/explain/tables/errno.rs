@@ -18,7 +18,7 @@ pub(super) static ERRNO: &[Row] = &[
         .hints(&[("at once", "no route on this host for that destination (often: no default route, or the link that carries it is down)"),
             ("one round trip", "a router sent ICMP 3/0 (also 3/6, 3/9, 3/11)"),
             ("after a long stall", "an ICMP error came meanwhile; it is reported when TCP gives up")])
-        .see(&["route-missing", "link-down", "ipv6-broken", "fw-reject"]),
+        .see(&["route-missing", "link-down", "ipv6-broken", "dad-failed", "fw-reject"]),
     word("ETIMEDOUT", "Nothing came back until TCP gave up.").alias(&["Connection timed out", "errno 110"])
         .hints(&[("connect, about 130 s", "SYNs sent again after 1, 2, 4 s and so on, net.ipv4.tcp_syn_retries times (6 by default), none answered; a program with a deadline of its own gives up earlier"),
             ("established", "retransmissions (tcp_retries2, about 15 minutes), keepalives or TCP_USER_TIMEOUT ran out: the peer vanished")])
@@ -27,9 +27,9 @@ pub(super) static ERRNO: &[Row] = &[
         .hints(&[("right after the first request", "the peer's program closed with unread data, crashed, or does not speak this protocol"),
             ("after idling", "a middlebox or the peer forgot the connection"),
             ("during connect", "a RST came for a SYN-ACK: rare; mostly a middlebox")])
-        .see(&["accepts-then-resets", "svc-closes-early", "ct-invalid-rst", "idle-timeout-middlebox"]),
+        .see(&["reset-after-accept", "ct-invalid-rst", "idle-timeout-middlebox"]),
     word("EPIPE", "Written to a connection that is over: RST was received, or this side shut its sending half down. Also raises SIGPIPE.").alias(&["Broken pipe", "errno 32"])
-        .not("the first sign: the read before it said ECONNRESET or end of file").see(&["svc-closes-early"]),
+        .not("the first sign: the read before it said ECONNRESET or end of file").see(&["reset-after-accept"]),
     word("ECONNABORTED", "accept() took a connection that was already gone, or the kernel closed it.").alias(&["Software caused connection abort", "errno 103"]),
     word("EACCES", "Not permitted by a policy of this host.").alias(&["Permission denied", "errno 13"])
         .hints(&[("connect or send, at once", "a prohibit route, a security module, or a broadcast address without SO_BROADCAST"),
@@ -49,17 +49,17 @@ pub(super) static ERRNO: &[Row] = &[
     word("EADDRNOTAVAIL", "The local address or port asked for cannot be had.").alias(&["Cannot assign requested address", "errno 99"])
         .hints(&[("connect, at once", "no free source port to that destination, or no usable source address of that family (IPv6 disabled, address tentative)"),
             ("bind", "the address is not on this host (yet): floating address, tentative IPv6; net.ipv4.ip_nonlocal_bind allows it")])
-        .see(&["ephemeral-exhausted", "ipv6-broken", "port-bind-failure"]),
+        .see(&["ephemeral-exhausted", "ipv6-broken", "dad-failed", "port-bind-failure"]),
     word("EADDRINUSE", "Somebody has that port already.").alias(&["Address already in use", "errno 98"])
         .hints(&[("bind or listen", "another socket, in TIME-WAIT too, holds address and port; SO_REUSEADDR helps against TIME-WAIT only"),
             ("connect", "the exact tuple exists already, for a bound source port")])
         .see(&["port-bind-failure"]),
     word("EMSGSIZE", "Larger than the path, the device or the protocol takes, and not to be fragmented.").alias(&["Message too long", "errno 90"])
-        .not("loss: the kernel knows the MTU and says so").see(&["pmtu-reduced", "mtu-mismatch"]),
+        .not("loss: the kernel knows the MTU and says so").see(&["pmtu-reduced", "local-mtu", "mtu-below-ipv6-minimum"]),
     word("ENOBUFS", "No room: a device's queue or the neighbour table is full, or memory is short.").alias(&["No buffer space available", "errno 105"])
         .hints(&[("send", "the qdisc dropped it (only sockets with IP_RECVERR see that), or the table of neighbours is full"),
             ("netlink", "the reader was too slow and lost messages")])
-        .see(&["egress-qdisc", "neigh-table-overflow"]),
+        .see(&["egress-qdisc", "neigh-table-full"]),
     word("ENOMEM", "Memory is short.").alias(&["Cannot allocate memory", "errno 12"]).see(&["tcp-mem-exhausted"]),
     word("EMFILE", "This process has as many descriptors open as it may (RLIMIT_NOFILE).").alias(&["Too many open files", "errno 24"])
         .hints(&[("accept", "connections pile up in the accept queue: clients see timeouts, the server ListenOverflows")]).see(&["fd-limit-process"]),
@@ -83,7 +83,7 @@ pub(super) static ERRNO: &[Row] = &[
     word("EPROTO", "Protocol error: ICMP parameter problem came, or a message cannot be right.").alias(&["Protocol error", "errno 71"]),
     word("EPROTONOSUPPORT", "The kernel has no such protocol.").alias(&["Protocol not supported", "errno 93"]),
     word("EPROTOTYPE", "The protocol does not go with the socket's type.").alias(&["Protocol wrong type for socket", "errno 91"]),
-    word("EAFNOSUPPORT", "The kernel does not have this address family: IPv6 was switched off at boot, or the address is of another family.").alias(&["Address family not supported by protocol", "errno 97"]).see(&["ipv6-broken"]),
+    word("EAFNOSUPPORT", "The kernel does not have this address family: IPv6 was switched off at boot, or the address is of another family.").alias(&["Address family not supported by protocol", "errno 97"]).see(&["ipv6-broken", "dad-failed"]),
     word("ESOCKTNOSUPPORT", "The kernel has no such type of socket.").alias(&["Socket type not supported", "errno 94"]),
     word("EPFNOSUPPORT", "The kernel does not have this protocol family.").alias(&["Protocol family not supported", "errno 96"]),
     word("ENOTSOCK", "The descriptor is no socket.").alias(&["Socket operation on non-socket", "errno 88"]),

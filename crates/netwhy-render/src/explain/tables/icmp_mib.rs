@@ -25,9 +25,9 @@ pub(super) static ICMP: &[Row] = &[
     msg("OutMsgs", "ICMP messages this host tried to send.").by("icmp_push_reply"),
     msg("OutErrors", "ICMP messages that could not be sent because of a fault inside ICMP. Linux does not raise it.").by("nothing"),
     msg("OutRateLimitGlobal", "ICMP errors not sent because of the machine-wide limit (net.ipv4.icmp_msgs_per_sec, icmp_msgs_burst).").by("icmpv4_global_allow, __icmp_send")
-        .not("packets lost by a firewall: the victim sees silence where an error would have come").see(&["udp-icmp-ratelimited"]),
+        .not("packets lost by a firewall: the victim sees silence where an error would have come").see(&["udp-filtered-or-silent"]),
     msg("OutRateLimitHost", "ICMP errors not sent because of the limit per destination (net.ipv4.icmp_ratelimit, icmp_ratemask).").by("icmpv4_xrlim_allow")
-        .not("a filter: a closed UDP port probed quickly looks filtered because of this").see(&["udp-icmp-ratelimited"]),
+        .not("a filter: a closed UDP port probed quickly looks filtered because of this").see(&["udp-filtered-or-silent"]),
     msg("OutDestUnreachs", "'Destination unreachable' sent: port without socket, no neighbour, no route, a reject rule.").by("icmp_out_count in icmp_push_reply")
         .see(&["svc-not-listening", "neigh-unresolved", "fw-reject"]),
     msg("OutTimeExcds", "'Time exceeded' sent: a TTL ran out here, or fragments did not come in time.").by("icmp_out_count in icmp_push_reply").see(&["ttl-or-loop", "frag-loss"]),
@@ -50,7 +50,7 @@ pub(super) static ICMP6: &[Row] = &[
     msg("OutErrors", "ICMPv6 messages that could not be sent.").by("icmpv6_push_pending_frames"),
     msg("InCsumErrors", "ICMPv6 messages with a wrong checksum.").by("icmpv6_rcv").see(&["checksum"]),
     msg("OutRateLimitHost", "ICMPv6 errors not sent because of the limit per destination (net.ipv6.icmp.ratelimit).").by("icmpv6_xrlim_allow")
-        .not("a filter: the victim sees silence where an error would have come").see(&["udp-icmp-ratelimited"]),
+        .not("a filter: the victim sees silence where an error would have come").see(&["udp-filtered-or-silent"]),
     msg("InDestUnreachs", "'Destination unreachable' (type 1) received.").by("icmpv6_rcv").see(&["fw-reject", "neigh-unresolved"]),
     msg("InPktTooBigs", "'Packet too big' (type 2) received: path MTU discovery at work.").by("icmpv6_rcv").see(&["pmtu-reduced"]),
     msg("InTimeExcds", "'Time exceeded' (type 3) received: a hop limit ran out, or fragments did not come in time.").by("icmpv6_rcv").see(&["ttl-or-loop"]),
@@ -62,7 +62,7 @@ pub(super) static ICMP6: &[Row] = &[
     msg("InGroupMembReductions", "MLDv1 done messages (type 132) received.").by("icmpv6_rcv"),
     msg("InRouterSolicits", "Router solicitations (type 133) received.").by("icmpv6_rcv"),
     msg("InRouterAdvertisements", "Router advertisements (type 134) received.").by("icmpv6_rcv")
-        .not("a default route: accept_ra and forwarding decide whether it is used").see(&["ipv6-broken"]),
+        .not("a default route: accept_ra and forwarding decide whether it is used").see(&["ipv6-broken", "dad-failed"]),
     msg("InNeighborSolicits", "Neighbour solicitations (type 135) received: others look for our link-layer address.").by("icmpv6_rcv"),
     msg("InNeighborAdvertisements", "Neighbour advertisements (type 136) received: answers to our solicitations.").by("icmpv6_rcv").see(&["neigh-unresolved"]),
     msg("InRedirects", "Redirects (type 137) received.").by("icmpv6_rcv"),
@@ -77,7 +77,7 @@ pub(super) static ICMP6: &[Row] = &[
     msg("OutGroupMembResponses", "MLDv1 reports sent.").by("igmp6_send"),
     msg("OutGroupMembReductions", "MLDv1 done messages sent.").by("igmp6_send"),
     msg("OutRouterSolicits", "Router solicitations sent: this host looks for a router.").by("ndisc_send_rs")
-        .not("an answer: compare Icmp6InRouterAdvertisements").see(&["ipv6-broken"]),
+        .not("an answer: compare Icmp6InRouterAdvertisements").see(&["ipv6-broken", "dad-failed"]),
     msg("OutRouterAdvertisements", "Router advertisements sent by a daemon of this host.").by("rawv6_sendmsg"),
     msg("OutNeighborSolicits", "Neighbour solicitations sent: this host looks for somebody's link-layer address.").by("ndisc_send_ns").see(&["neigh-unresolved"]),
     msg("OutNeighborAdvertisements", "Neighbour advertisements sent: this host answers.").by("ndisc_send_na"),

@@ -34,7 +34,7 @@ pub(super) static IP: &[Row] = &[
     pkt("ReasmFails", "Fragments thrown away: timeout, memory limit (net.ipv4.ipfrag_high_thresh), overlap, or nonsense.").by("ip_defrag, ip_expire, ip_frag_reasm").see(&["frag-loss"]),
     pkt("FragOKs", "Packets this host cut into fragments.").by("ip_do_fragment"),
     pkt("FragFails", "Packets too large for the next device that must not be fragmented (DF). The sender gets ICMP fragmentation needed (3/4).")
-        .by("ip_fragment, ip_forward").not("broken fragmentation: it is how path MTU discovery works, and a fault only when the ICMP is lost").see(&["pmtu-blackhole", "mtu-blackhole", "pmtu-reduced"]),
+        .by("ip_fragment, ip_forward").not("broken fragmentation: it is how path MTU discovery works, and a fault only when the ICMP is lost").see(&["mtu-blackhole", "pmtu-reduced"]),
     pkt("FragCreates", "Fragments this host made.").by("ip_do_fragment"),
     pkt("OutTransmits", "Packets given to a device, own and forwarded ones.").by("ip_output, ip_mc_output")
         .not("packets on the wire: a qdisc or the neighbour table can still drop them"),
@@ -43,7 +43,7 @@ pub(super) static IP: &[Row] = &[
 #[rustfmt::skip]
 pub(super) static IP_EXT: &[Row] = &[
     pkt("InNoRoutes", "Packets to be forwarded for which no route was found. The sender gets ICMP network unreachable (3/0).").by("ip_error")
-        .see(&["no-forward-route", "route-missing"]),
+        .see(&["forward-no-route", "route-missing"]),
     pkt("InTruncatedPkts", "Packets shorter than their header says.").by("ip_rcv_core"),
     pkt("InMcastPkts", "Multicast packets received.").by("ip_rcv_finish_core"),
     pkt("OutMcastPkts", "Multicast packets sent.").by("ip_mc_output"),

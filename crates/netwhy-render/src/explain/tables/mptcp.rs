@@ -66,7 +66,7 @@ pub(super) static MPTCP: &[Row] = &[
     conn("MPFastcloseRx", "Connections the peer ended at once with FASTCLOSE.").by("mptcp_incoming_options"),
     conn("MPRstTx", "Subflows this host reset, with a reason.").by("mptcp_established_options_rst"),
     conn("MPRstRx", "Subflows the peer reset, with a reason.").by("mptcp_incoming_options"),
-    event("SubflowStale", "Paths set aside because nothing gets through them.").by("mptcp_pm_subflow_chk_stale").see(&["one-bad-path"]),
+    event("SubflowStale", "Paths set aside because nothing gets through them.").by("mptcp_pm_subflow_chk_stale").see(&["multipath-dead-member"]),
     event("SubflowRecover", "Paths taken back into use.").by("mptcp_subflow_set_active"),
     event("SndWndShared", "Times a path's own send window was smaller than the connection's, and the connection's was used.").by("mptcp_check_allowed_size"),
     event("RcvWndShared", "Times a path announced the connection's larger window instead of its own.").by("mptcp_set_rwin"),

@@ -11,7 +11,7 @@ pub(super) static CONNECTING: &[Row] = &[
         .not("failed clients: stray ACKs of connections long gone count too, whenever cookies were sent recently"),
     event("EmbryonicRsts", "Resets received for half-open connections: the client gave up, or never asked and its address was forged.").by("tcp_check_req"),
     conn("ListenOverflows", "Connection requests and final ACKs dropped because the listener's accept queue was full.").by("tcp_conn_request, tcp_v4_syn_recv_sock")
-        .not("a small backlog for certain: mostly the program does not accept, for example because it is out of descriptors").see(&["accept-queue-full", "fd-limit-process", "accept-loop-slow", "backlog-too-small"]),
+        .not("a small backlog for certain: mostly the program does not accept, for example because it is out of descriptors").see(&["accept-queue-full", "fd-limit-process", "svc-stuck", "backlog-too-small"]),
     conn("ListenDrops", "Everything a listener dropped: full accept queue, full request queue, no memory, no route back, an ICMP error on the SYN-ACK.").by("tcp_conn_request, tcp_v4_syn_recv_sock, tcp_v4_err")
         .not("overflow alone: compare ListenOverflows; when that is flat the reason is another one").see(&["accept-queue-full", "reply-route-missing", "reply-lost-upstream", "syn-queue-full"]),
     event("TCPReqQFullDoCookies", "Times the queue of half-open connections was full and cookies were used instead.").by("tcp_syn_flood_action").see(&["syn-queue-full"]),
@@ -35,7 +35,7 @@ pub(super) static CONNECTING: &[Row] = &[
     seg("BeyondWindow", "Segments dropped because they end beyond the receive window.").by("tcp_sequence in tcp_validate_incoming").see(&["tcp-socket-drop"]),
     conn("TCPAbortOnData", "Connections reset because data came after the program had closed.").by("tcp_rcv_state_process"),
     conn("TCPAbortOnClose", "Connections reset because the program closed with received data unread.").by("__tcp_close")
-        .not("a network fault: the peer sees ECONNRESET, the reason is this host's program").see(&["accepts-then-resets", "svc-closes-early"]),
+        .not("a network fault: the peer sees ECONNRESET, the reason is this host's program").see(&["reset-after-accept"]),
     conn("TCPAbortOnMemory", "Connections reset because of too many orphans (tcp_max_orphans) or TCP memory (tcp_mem).").by("tcp_out_of_resources, __tcp_close").see(&["fin-wait2-orphans", "tcp-mem-exhausted"]),
     conn("TCPAbortOnTimeout", "Connections given up: retransmissions, keepalive or window probes were never answered.").by("tcp_write_err, tcp_keepalive_timer").see(&["path-or-remote-drop", "half-open-idle"]),
     conn("TCPAbortOnLinger", "Orphans in FIN-WAIT-2 reset at once because TCP_LINGER2 is negative.").by("__tcp_close, tcp_rcv_state_process"),
@@ -85,7 +85,7 @@ pub(super) static SENDING: &[Row] = &[
     event("TCPDSACKIgnoredDubious", "DSACKs ignored: they cover more than was sent again.").by("tcp_dsack_seen"),
     seg("TCPWinProbe", "Probes of a closed receive window sent.").by("tcp_xmit_probe_skb, tcp_write_wakeup").not("loss: the peer does not read").see(&["receiver-app-slow"]),
     seg("TCPKeepAlive", "Keepalive probes sent.").by("tcp_keepalive_timer"),
-    event("TCPMTUPFail", "Path MTU probes (tcp_mtu_probing) that were lost.").by("tcp_mtup_probe_failed").see(&["pmtu-blackhole", "mtu-blackhole"]),
+    event("TCPMTUPFail", "Path MTU probes (tcp_mtu_probing) that were lost.").by("tcp_mtup_probe_failed").see(&["mtu-blackhole"]),
     event("TCPMTUPSuccess", "Path MTU probes that got through.").by("tcp_mtup_probe_success"),
     seg("TCPDelivered", "Segments known to be delivered, by ACK or SACK.").by("tcp_newly_delivered"),
     seg("TCPDeliveredCE", "Of those, segments acknowledged with an ECN congestion mark.").by("tcp_newly_delivered").not("loss: the mark replaced it").see(&["ecn-marks"]),
@@ -96,8 +96,8 @@ pub(super) static SENDING: &[Row] = &[
     gauge("TCPHystartTrainCwnd", "segments, summed", "Congestion windows at those times, added up; divide by TCPHystartTrainDetect.").by("hystart_update"),
     event("TCPHystartDelayDetect", "Times slow start was left because the delay grew (CUBIC HyStart).").by("hystart_update"),
     gauge("TCPHystartDelayCwnd", "segments, summed", "Congestion windows at those times, added up; divide by TCPHystartDelayDetect.").by("hystart_update"),
-    event("TcpTimeoutRehash", "Times a timeout made the connection choose another path: a new flow hash for ECMP and the IPv6 flow label.").by("tcp_write_timeout").see(&["one-bad-path"]),
-    event("TcpDuplicateDataRehash", "Times repeated data of the peer made this side choose another path for its ACKs.").by("tcp_rcv_spurious_retrans").see(&["one-bad-path"]),
+    event("TcpTimeoutRehash", "Times a timeout made the connection choose another path: a new flow hash for ECMP and the IPv6 flow label.").by("tcp_write_timeout").see(&["multipath-dead-member"]),
+    event("TcpDuplicateDataRehash", "Times repeated data of the peer made this side choose another path for its ACKs.").by("tcp_rcv_spurious_retrans").see(&["multipath-dead-member"]),
     event("TCPPLBRehash", "Times protective load balancing moved a connection to another path after congestion marks.").by("tcp_plb_check_rehash"),
     event("TCPWqueueTooBig", "Segments not split because the write queue is too large already: a guard against hostile SACKs, or a tiny send buffer.").by("tcp_fragment"),
     event("TCPMemoryPressures", "Times TCP's memory, machine-wide, went above the second value of tcp_mem.").by("tcp_enter_memory_pressure").see(&["tcp-mem-pressure"]),
@@ -139,7 +139,7 @@ pub(super) static RECEIVING: &[Row] = &[
     msg_icmp("OutOfWindowIcmps", "ICMP errors ignored because the sequence number they quote is not in flight: late or forged.").by("tcp_v4_err, tcp_v6_err"),
     msg_icmp("LockDroppedIcmps", "ICMP errors that came while a process held the socket; most are dropped.").by("tcp_v4_err, tcp_v6_err").not("a firewall; over veth it rises because answers arrive while connect() still runs"),
     msg_icmp("TCPAODroppedIcmps", "ICMP errors ignored because the connection is protected by TCP-AO.").by("tcp_ao_ignore_icmp"),
-    pkt("ArpFilter", "ARP requests not answered because of net.ipv4.conf.DEV.arp_filter.").by("arp_filter").see(&["arp-ignored", "arp-flux-multihomed"]),
+    pkt("ArpFilter", "ARP requests not answered because of net.ipv4.conf.DEV.arp_filter.").by("arp_filter").see(&["arp-sysctl"]),
     pkt("IPReversePathFilter", "Packets dropped because their source would not be reached over the device they came in by (rp_filter).").by("ip_rcv_finish_core, fib_validate_source")
         .not("martians: those have no counter in this file; and not a firewall rule with the same idea").see(&["rp-filter"]),
     pkt("PFMemallocDrop", "Packets dropped because they were received with emergency memory that is not for ordinary sockets.").by("sk_filter_trim_cap").see(&["rx-alloc-fail"]),

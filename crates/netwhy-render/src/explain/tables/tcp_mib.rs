@@ -33,10 +33,10 @@ pub(super) static UDP: &[Row] = &[
     pkt("NoPorts", "Datagrams for a port without a socket. The sender gets port unreachable (3/3; ICMPv6 1/4).").by("__udp4_lib_rcv, __udp6_lib_rcv")
         .not("datagrams dropped from a full socket: those are RcvbufErrors").see(&["svc-not-listening", "svc-bound-elsewhere"]),
     pkt("InErrors", "Datagrams that arrived and could not be given to their socket: buffer full, checksum, memory, filter. Contains RcvbufErrors, InCsumErrors and MemErrors.")
-        .by("udp_queue_rcv_one_skb, __udp_enqueue_schedule_skb").see(&["udp-rcvbuf", "checksum"]),
+        .by("udp_queue_rcv_one_skb, __udp_enqueue_schedule_skb").see(&["udp-rcvbuf-full", "checksum"]),
     pkt("OutDatagrams", "Datagrams sent.").by("udp_send_skb, udp_v6_send_skb"),
     pkt("RcvbufErrors", "Datagrams dropped because the socket's receive buffer was full: the program reads too slowly or in bursts.").by("__udp_enqueue_schedule_skb")
-        .not("loss on the network: the datagrams reached this host").see(&["udp-rcvbuf"]),
+        .not("loss on the network: the datagrams reached this host").see(&["udp-rcvbuf-full"]),
     pkt("SndbufErrors", "Sends that failed for want of buffer: the socket's own, or the device's queue (ENOBUFS).").by("udp_sendmsg, udp_send_skb"),
     pkt("InCsumErrors", "Datagrams with a wrong UDP checksum.").by("udp_queue_rcv_one_skb, __udp4_lib_rcv").see(&["checksum"]),
     pkt("IgnoredMulti", "Multicast or broadcast datagrams without an interested socket.").by("__udp4_lib_mcast_deliver, __udp6_lib_mcast_deliver").not("a fault: others on the link simply send them"),
