@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod explain;
 pub mod firewall;
 pub mod fix;
+pub(crate) mod naming;
 pub mod nat;
 pub mod nexthop;
 pub mod obstacle;

@@ -13,6 +13,18 @@ pub mod ct_invalid_drop;
 pub mod dad_failed;
 pub mod dnat_dead_backend;
 pub mod dnat_missing;
+pub mod dns_garbage;
+pub mod dns_no_address;
+pub mod dns_nsswitch;
+pub mod dns_nxdomain;
+pub mod dns_one_bad_resolver;
+pub mod dns_refused;
+pub mod dns_server_down;
+pub mod dns_server_unreachable;
+pub mod dns_servfail;
+pub mod dns_stale_hosts;
+pub mod dns_timeout;
+pub mod dns_truncated;
 pub mod dst_ip_not_here;
 pub mod duplicate_ip;
 pub mod fd_limit_process;
@@ -39,6 +51,7 @@ pub mod neigh_table_full;
 pub mod neigh_unresolved;
 pub mod nexthop_dead;
 pub mod notrack_beside_stateful;
+pub mod one_dead_address;
 pub mod overlay_unreachable;
 pub mod path_or_remote_drop;
 pub mod port_bind_failure;
@@ -78,6 +91,18 @@ pub static ALL: &[&Cause] = &[
     &dad_failed::CAUSE,
     &dnat_dead_backend::CAUSE,
     &dnat_missing::CAUSE,
+    &dns_garbage::CAUSE,
+    &dns_no_address::CAUSE,
+    &dns_nsswitch::CAUSE,
+    &dns_nxdomain::CAUSE,
+    &dns_one_bad_resolver::CAUSE,
+    &dns_refused::CAUSE,
+    &dns_server_down::CAUSE,
+    &dns_server_unreachable::CAUSE,
+    &dns_servfail::CAUSE,
+    &dns_stale_hosts::CAUSE,
+    &dns_timeout::CAUSE,
+    &dns_truncated::CAUSE,
     &dst_ip_not_here::CAUSE,
     &duplicate_ip::CAUSE,
     &fd_limit_process::CAUSE,
@@ -104,6 +129,7 @@ pub static ALL: &[&Cause] = &[
     &neigh_unresolved::CAUSE,
     &nexthop_dead::CAUSE,
     &notrack_beside_stateful::CAUSE,
+    &one_dead_address::CAUSE,
     &overlay_unreachable::CAUSE,
     &path_or_remote_drop::CAUSE,
     &port_bind_failure::CAUSE,
@@ -144,6 +170,18 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("dad-failed", include_str!("dad_failed.rs")),
     ("dnat-dead-backend", include_str!("dnat_dead_backend.rs")),
     ("dnat-missing", include_str!("dnat_missing.rs")),
+    ("dns-garbage", include_str!("dns_garbage.rs")),
+    ("dns-no-address", include_str!("dns_no_address.rs")),
+    ("dns-nsswitch", include_str!("dns_nsswitch.rs")),
+    ("dns-nxdomain", include_str!("dns_nxdomain.rs")),
+    ("dns-one-bad-resolver", include_str!("dns_one_bad_resolver.rs")),
+    ("dns-refused", include_str!("dns_refused.rs")),
+    ("dns-server-down", include_str!("dns_server_down.rs")),
+    ("dns-server-unreachable", include_str!("dns_server_unreachable.rs")),
+    ("dns-servfail", include_str!("dns_servfail.rs")),
+    ("dns-stale-hosts", include_str!("dns_stale_hosts.rs")),
+    ("dns-timeout", include_str!("dns_timeout.rs")),
+    ("dns-truncated", include_str!("dns_truncated.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
     ("duplicate-ip", include_str!("duplicate_ip.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
@@ -170,6 +208,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("nexthop-dead", include_str!("nexthop_dead.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
+    ("one-dead-address", include_str!("one_dead_address.rs")),
     ("overlay-unreachable", include_str!("overlay_unreachable.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("port-bind-failure", include_str!("port_bind_failure.rs")),

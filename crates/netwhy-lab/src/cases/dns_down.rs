@@ -21,7 +21,7 @@ pub(super) static CASE: Case = Case {
 fn fault(lab: &mut Lab) -> Result<Broken> {
     let client = lab.node("client")?;
     client.write_etc("resolv.conf", "options timeout:1 attempts:1\nnameserver 203.0.113.2\n")?;
-    Ok(Broken::by("dns-timeout", json!({"kind": "resolver", "server": "203.0.113.2"})).heal(|lab| {
+    Ok(Broken::by("dns-server-down", json!({"kind": "resolver", "server": "203.0.113.2"})).heal(|lab| {
         lab.serve("server", "named", "dns", &["203.0.113.2:53", "db.example.test=203.0.113.2"]).map(drop)
     }))
 }

@@ -22,6 +22,6 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.serve("server", "named", "dns", &["203.0.113.2:53", "db.example.test=203.0.113.2"])?;
     let client = lab.node("client")?;
     client.write_etc("resolv.conf", "options timeout:1 attempts:1\nnameserver 192.0.2.53\n")?;
-    Ok(Broken::by("dns-timeout", json!({"kind": "resolver", "server": "192.0.2.53"}))
+    Ok(Broken::by("dns-server-unreachable", json!({"kind": "resolver", "server": "192.0.2.53"}))
         .heal(|lab| lab.node("client")?.write_etc("resolv.conf", "nameserver 203.0.113.2\n")))
 }

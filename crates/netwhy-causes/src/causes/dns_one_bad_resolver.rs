@@ -1,0 +1,74 @@
+//! # One of the name servers does not answer
+//!
+//! ## What you see
+//! Connections work, and start seconds late; some programs give up first.
+//!
+//! ## What happens
+//! Servers are asked in order. The first does not answer, and each program waits for its timeout before it asks the
+//! next.
+//!
+//! ## How netwhy knows
+//! Each server was asked by itself: an earlier one gave no usable answer, a later one did.
+//!
+//! ## Look-alikes
+//! A slow service: the connection itself is slow, not the name. dns-timeout: no server answers.
+//!
+//! ## What to do
+//! Repair the server, or take its line out.
+//!
+//! ## References
+//! resolv.conf(5) options timeout, attempts, rotate.
+
+use netwhy_facts::Role;
+use netwhy_facts::question::Scenario;
+
+use crate::case::Case;
+use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
+use crate::fix::Fix;
+use crate::naming::{Naming, Said};
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    id: "dns-one-bad-resolver",
+    title: "one of the name servers fails, and every name waits for it",
+    scenarios: &[Scenario::Connect],
+    roles: &[Role::Client],
+    layer: Layer::Name,
+    scope: Scope::Question,
+    needs: &["name-answers", "resolver"],
+    explains: &[],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let Some(names) = Naming::of(case) else { return Verdict::Silent };
+    let servers = names.servers();
+    let Some(good) = servers.iter().position(|(_, said)| *said == Said::Address) else {
+        return Verdict::Silent;
+    };
+    let bad = servers.iter().take(good).filter(|(_, said)| {
+        matches!(
+            said,
+            Said::Timeout | Said::Socket(_) | Said::Rcode(_) | Said::Garbage(_) | Said::Truncated(_)
+        )
+    });
+    let (better, _) = servers[good];
+    let seconds = names.answers.application.elapsed_us as f64 / 1e6;
+    let findings = bad.map(|(server, said)| {
+        Finding::new(
+            names.locus(*server),
+            format!(
+                "name server {server} {}; {} is only resolved by {better}, after {seconds:.1} s",
+                said.words(),
+                names.answers.name
+            ),
+        )
+        .evidence(names.evidence(*server))
+        .evidence(names.evidence(better))
+        .evidence(names.ev_application())
+        .fix(Fix::act(format!("repair {server}, or put it behind {better} in {}", names.resolver.file)))
+        .verify(format!("dig @{server} {}", names.answers.name))
+        .proven()
+    });
+    Verdict::several(findings.collect())
+}
