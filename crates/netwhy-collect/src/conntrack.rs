@@ -2,7 +2,8 @@
 //! ctnetlink (CAP_NET_ADMIN).
 //!
 //! An entry is found by its exact tuple at once, however large the table. Without the source port the kernel
-//! is given a filter: it still passes over the whole table, but sends only what fits. The table is never
+//! is given a filter: it still passes over the whole table, twice (some 0.2 us an entry and pass), but sends
+//! only what fits. So ask with the source port where there is one: after the attempt. The table is never
 //! listed whole.
 
 mod message;

@@ -13,9 +13,8 @@ use crate::collector::{Collector, now, read_text};
 
 /// A process with more descriptors than this is looked through only when somebody may be missing.
 const LARGE: u64 = 4096;
-/// Descriptors looked at in a large process that is related to a holder. What a process inherited, it has
-/// had from its start: under low numbers.
-const INHERITED: usize = 1024;
+/// Descriptors looked at in any large process that is related to a holder: where sockets are handed over.
+const HANDED_OVER: u32 = 16;
 /// The privilege that opens other users' `/proc/PID/fd`.
 const NEEDS: &str = "CAP_SYS_PTRACE";
 
@@ -23,8 +22,9 @@ impl Collector {
     /// Fills the owners of the sockets that have an inode.
     ///
     /// Every process is looked through, but for those with more than 4,096 descriptors: they are only while
-    /// some socket has no owner yet, and up to their 1,024th descriptor if they are of the same program as an
-    /// owner, its parent or its child. Before Linux 6.2 their number does not show and all are looked through.
+    /// some socket has no owner yet. If they are of the same program as an owner, its parent or its child, they
+    /// are looked at where they would have inherited a socket: under the number the owner has it under, and
+    /// under the lowest. Before Linux 6.2 their number does not show and all are looked through.
     pub(super) fn fill_owners(&self, sockets: &mut [Socket]) {
         let wanted: BTreeSet<u64> = sockets.iter().map(|one| one.inode).filter(|inode| *inode != 0).collect();
         if wanted.is_empty() {
@@ -58,17 +58,18 @@ struct Search<'a> {
     found: BTreeMap<u64, Vec<Owner>>,
     /// Some process would not be looked into.
     denied: bool,
+    /// [`LARGE`], but in tests.
+    large: u64,
 }
 
 impl<'a> Search<'a> {
     fn new(proc: &'a Path, wanted: BTreeSet<u64>) -> Self {
-        Search { proc, wanted, found: BTreeMap::new(), denied: false }
+        Search { proc, wanted, found: BTreeMap::new(), denied: false, large: LARGE }
     }
 
     fn run(&mut self) {
         let (small, large) = self.processes();
-        let mut holders: Vec<u32> =
-            small.into_iter().filter(|pid| self.look_into(*pid, usize::MAX)).collect();
+        let mut holders: Vec<u32> = small.into_iter().filter(|pid| self.look_into(*pid, None)).collect();
         if large.is_empty() {
             return;
         }
@@ -77,13 +78,15 @@ impl<'a> Search<'a> {
         while self.found.len() < self.wanted.len()
             && let Some(one) = large.pop()
         {
-            if self.look_into(one.pid, usize::MAX) {
+            if self.look_into(one.pid, None) {
                 holders.push(one.pid);
             }
         }
         let holders: Vec<Process> = holders.into_iter().filter_map(|pid| self.process(pid)).collect();
+        let known = self.found.values().flatten().map(|owner| owner.fd);
+        let numbers: BTreeSet<u32> = known.chain(0..HANDED_OVER).collect();
         for one in large.iter().filter(|one| holders.iter().any(|holder| related(holder, one))) {
-            self.look_into(one.pid, INHERITED);
+            self.look_into(one.pid, Some(&numbers));
         }
     }
 
@@ -92,7 +95,7 @@ impl<'a> Search<'a> {
         let names = fs::read_dir(self.proc).into_iter().flatten().flatten();
         let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         // Since 6.2 the size of the directory is the number of descriptors; before it is 0.
-        pids.partition(|pid| !fs::metadata(self.directory(*pid)).is_ok_and(|fd| fd.len() > LARGE))
+        pids.partition(|pid| !fs::metadata(self.directory(*pid)).is_ok_and(|fd| fd.len() > self.large))
     }
 
     fn directory(&self, pid: u32) -> std::path::PathBuf {
@@ -104,21 +107,24 @@ impl<'a> Search<'a> {
         Some(Process { pid, parent, comm })
     }
 
-    /// Reads up to `most` links, or until every socket wanted was seen here; whether one was.
-    fn look_into(&mut self, pid: u32, most: usize) -> bool {
+    /// Reads the links, or those of some numbers, until every socket wanted was seen here; whether one was.
+    fn look_into(&mut self, pid: u32, numbers: Option<&BTreeSet<u32>>) -> bool {
         let mut here: BTreeMap<u64, u32> = BTreeMap::new();
-        let mut looked = 0;
-        let walked = procfs::links(&self.directory(pid), |name, target| {
-            looked += 1;
+        let mut look = |fd: u32, target: &[u8]| {
             // The same socket under a second descriptor adds nothing.
             if let Some(inode) = inode_of(target).filter(|inode| self.wanted.contains(inode)) {
-                here.entry(inode).or_insert_with(|| name.parse().unwrap_or(0));
+                here.entry(inode).or_insert(fd);
             }
-            match here.len() < self.wanted.len() && looked < most {
+            match here.len() < self.wanted.len() {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             }
-        });
+        };
+        let directory = self.directory(pid);
+        let walked = match numbers {
+            Some(numbers) => procfs::numbered_links(&directory, numbers.iter().copied(), look),
+            None => procfs::links(&directory, |name, target| look(name.parse().unwrap_or(0), target)),
+        };
         self.denied |= walked.is_err_and(|error| error.is_denied());
         if here.is_empty() {
             return false;
@@ -198,6 +204,40 @@ mod tests {
         assert_eq!((pids[0].0, pids[1]), (10, (11, 1)));
         assert_eq!(search.found[&6][0].comm, "worker");
         assert!(!search.found.contains_key(&99) && !search.denied);
+    }
+
+    #[test]
+    fn large_processes_are_looked_at_where_they_inherit() {
+        let many: Vec<String> = (0..30).map(|number| format!("socket:[{}]", 100 + number)).collect();
+        let mut worker: Vec<&str> = many.iter().map(String::as_str).collect();
+        worker[20] = "socket:[5]";
+        let mut stranger = worker.clone();
+        stranger[25] = "socket:[6]";
+        let mut master = vec!["/dev/null"; 20];
+        master.push("socket:[5]");
+        let root = tree(
+            "large",
+            &[(10, "master", 1, &master), (11, "worker", 10, &worker), (12, "other", 1, &stranger)],
+        );
+        let search = |wanted: &[u64]| {
+            // Whatever has a size is large, so nobody is looked into but while somebody is missing.
+            let mut search = Search { large: 0, ..Search::new(&root, wanted.iter().copied().collect()) };
+            search.run();
+            let pids = |inode| -> Vec<u32> {
+                let mut pids: Vec<u32> =
+                    search.found.get(&inode).into_iter().flatten().map(|owner| owner.pid).collect();
+                pids.sort_unstable();
+                pids
+            };
+            (pids(5), pids(6))
+        };
+        let (shared, own) = search(&[5, 6]);
+        assert_eq!(own, [12], "only a whole search finds it");
+        assert!(shared.contains(&12));
+        // Whichever is found first: master and worker are each other's relatives and have it under one number.
+        let (shared, _) = search(&[5]);
+        assert!(shared == [12] || shared == [10, 11], "{shared:?}");
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

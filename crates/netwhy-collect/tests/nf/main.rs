@@ -4,6 +4,7 @@
 mod conntrack;
 mod ipset;
 mod nft;
+mod reach;
 mod record;
 mod socket;
 mod space;
