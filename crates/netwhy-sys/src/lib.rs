@@ -23,6 +23,7 @@
 //! | [`caps`] | the capabilities of this thread, and giving them up |
 //! | [`process`] | other processes: signals, end, limits |
 //! | [`signal`] | signals by name, as a flag, as a descriptor |
+//! | [`terminal`] | the width of the screen |
 //! | [`poll`] | waiting for many descriptors until a deadline |
 //! | [`waker`] | ending another thread's wait |
 //! | [`clock`] | what time it is, and what this program has cost |
@@ -50,6 +51,7 @@ pub mod process;
 pub mod procfs;
 pub mod signal;
 pub mod socket;
+pub mod terminal;
 pub mod waker;
 pub mod xtables;
 

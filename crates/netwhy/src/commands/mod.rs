@@ -51,8 +51,12 @@ pub(crate) fn text_options(global: &Global) -> TextOptions {
     TextOptions { verbosity: global.verbose, color: use_color(global), width: terminal_width() }
 }
 
+/// Columns to fill: `COLUMNS` when it is set, those of the terminal, else 100; never more than a line is pleasant to read.
 fn terminal_width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
+    use std::os::fd::AsFd;
+    let told = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let seen = || netwhy_sys::terminal::columns(std::io::stdout().as_fd()).ok().filter(|c| *c > 0);
+    told.or_else(|| seen().map(usize::from)).unwrap_or(100).min(140)
 }
 
 /// Prints an answer in the form asked for.
