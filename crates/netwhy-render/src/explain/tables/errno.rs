@@ -12,7 +12,7 @@ pub(super) static ERRNO: &[Row] = &[
     word("EHOSTUNREACH", "No route to host: the way is known, the host at its end is not.").alias(&["No route to host", "errno 113"])
         .hints(&[("about 3 s", "this host asked for the neighbour's link-layer address three times and nobody answered"),
             ("one round trip", "a router or a rule sent ICMP 3/1, 3/10, 3/12 to 3/15, or a TTL ran out"),
-            ("at once", "an unreachable route on this host, or a neighbour that failed a moment ago")])
+            ("at once", "an unreachable route on this host")])
         .not("a missing route, in spite of its text: that is ENETUNREACH").see(&["neigh-unresolved", "fw-reject", "route-type-deny", "ttl-or-loop"]),
     word("ENETUNREACH", "Network is unreachable: no route.").alias(&["Network is unreachable", "errno 101"])
         .hints(&[("at once", "no route on this host for that destination (often: no default route, or the link that carries it is down)"),

@@ -9,12 +9,12 @@ pub(super) static ICMP: &[Row] = &[
         .not("errors reported by others: those are InDestUnreachs, InTimeExcds and so on"),
     msg("InCsumErrors", "ICMP messages with a wrong checksum.").by("icmp_rcv").see(&["checksum"]),
     msg("InDestUnreachs", "'Destination unreachable' received: somebody, perhaps this host itself, says a packet of ours cannot be delivered. IcmpMsg.InType3 counts the same.")
-        .by("icmp_unreach").not("a RST: refusals by RST do not move it").see(&["fw-reject", "neigh-unresolved", "reply-lost-upstream"]),
-    msg("InTimeExcds", "'Time exceeded' received: a TTL ran out on the path, or fragments were not put together in time.").by("icmp_unreach")
+        .by("icmp_rcv").not("a RST: refusals by RST do not move it").see(&["fw-reject", "neigh-unresolved", "reply-lost-upstream"]),
+    msg("InTimeExcds", "'Time exceeded' received: a TTL ran out on the path, or fragments were not put together in time.").by("icmp_rcv")
         .not("a slow network: it is about hops, not seconds").see(&["ttl-or-loop"]),
-    msg("InParmProbs", "'Parameter problem' received: somebody could not read our IP header.").by("icmp_unreach"),
+    msg("InParmProbs", "'Parameter problem' received: somebody could not read our IP header.").by("icmp_rcv"),
     msg("InSrcQuenchs", "'Source quench' received; obsolete and ignored (RFC 6633).").by("icmp_rcv"),
-    msg("InRedirects", "'Redirect' received: a router says another one on the same link is nearer.").by("icmp_redirect")
+    msg("InRedirects", "'Redirect' received: a router says another one on the same link is nearer.").by("icmp_rcv")
         .not("a route change: it is only followed where net.ipv4.conf.DEV.accept_redirects allows"),
     msg("InEchos", "Echo requests received.").by("icmp_rcv").not("answered echos: icmp_echo_ignore_all and rules decide that"),
     msg("InEchoReps", "Echo replies received.").by("icmp_rcv"),
@@ -23,7 +23,7 @@ pub(super) static ICMP: &[Row] = &[
     msg("InAddrMasks", "Address mask requests received; obsolete.").by("icmp_rcv"),
     msg("InAddrMaskReps", "Address mask replies received; obsolete.").by("icmp_rcv"),
     msg("OutMsgs", "ICMP messages this host tried to send.").by("icmp_push_reply"),
-    msg("OutErrors", "ICMP messages that could not be sent because of a fault inside ICMP. Linux does not raise it.").by("nothing"),
+    msg("OutErrors", "ICMP messages that could not be built, for want of memory mostly.").by("icmp_push_reply"),
     msg("OutRateLimitGlobal", "ICMP errors not sent because of the machine-wide limit (net.ipv4.icmp_msgs_per_sec, icmp_msgs_burst).").by("icmpv4_global_allow, __icmp_send")
         .not("packets lost by a firewall: the victim sees silence where an error would have come").see(&["udp-filtered-or-silent"]),
     msg("OutRateLimitHost", "ICMP errors not sent because of the limit per destination (net.ipv4.icmp_ratelimit, icmp_ratemask).").by("icmpv4_xrlim_allow")

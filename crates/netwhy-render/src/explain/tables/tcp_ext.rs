@@ -9,7 +9,7 @@ pub(super) static CONNECTING: &[Row] = &[
     conn("SyncookiesRecv", "Final ACKs that brought a valid cookie back: real clients.").by("cookie_v4_check, cookie_v6_check").see(&["syn-queue-full"]),
     conn("SyncookiesFailed", "ACKs to a listener that fit no connection and carry no valid cookie.").by("cookie_v4_check, cookie_v6_check")
         .not("failed clients: stray ACKs of connections long gone count too, whenever cookies were sent recently"),
-    event("EmbryonicRsts", "Resets received for half-open connections: the client gave up, or never asked and its address was forged.").by("tcp_check_req"),
+    event("EmbryonicRsts", "Half-open connections ended by a reset: the client sent RST (it gave up, or its address was forged), or something that had to be answered with RST.").by("tcp_check_req"),
     conn("ListenOverflows", "Connection requests and final ACKs dropped because the listener's accept queue was full.").by("tcp_conn_request, tcp_v4_syn_recv_sock")
         .not("a small backlog for certain: mostly the program does not accept, for example because it is out of descriptors").see(&["accept-queue-full", "fd-limit-process", "svc-stuck", "backlog-too-small"]),
     conn("ListenDrops", "Everything a listener dropped: full accept queue, full request queue, no memory, no route back, an ICMP error on the SYN-ACK.").by("tcp_conn_request, tcp_v4_syn_recv_sock, tcp_v4_err")

@@ -10,7 +10,7 @@ pub(super) static TCP: &[Row] = &[
     gauge("MaxConn", "constant", "Limit of connections; -1: there is none.").by("snmp_seq_show_tcp_udp"),
     conn("ActiveOpens", "connect() calls that sent a SYN.").by("tcp_connect").not("successes: failed ones count too, see AttemptFails").see(&["connection-churn"]),
     conn("PassiveOpens", "Connections of listeners whose handshake was completed.").by("tcp_create_openreq_child").not("accepted ones: they may still wait for accept()"),
-    conn("AttemptFails", "Handshakes that came to nothing: connect() refused, timed out or hit by an ICMP error, and half-open ones a listener gave up.")
+    conn("AttemptFails", "Handshakes that came to nothing: connect() refused, timed out or hit by an ICMP error, and half-open ones of a listener that a RST or a stray SYN ended.")
         .by("tcp_done, tcp_check_req").not("a proof of refusal: RST, silence and ICMP raise it alike").see(&["svc-not-listening", "fw-reject", "path-or-remote-drop"]),
     conn("EstabResets", "Established connections torn down at once, by a reset sent or received.").by("tcp_set_state")
         .not("resets received: it rises on the side that sent the RST too"),
