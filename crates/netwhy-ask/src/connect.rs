@@ -47,13 +47,24 @@ pub struct Try {
     pub payload: Vec<u8>,
     /// How long a TCP connection is watched after it stands.
     pub linger: Duration,
+    /// The largest TCP segment to announce and send, bytes. A connection that works with small ones only meets a
+    /// path, in either direction, that loses large packets.
+    pub max_segment: Option<u16>,
 }
 
 impl Try {
     /// The plain reproduction: nothing varied, an empty datagram for UDP, 100 ms of watching for TCP.
     #[must_use]
     pub fn plain(proto: Proto, dst: SocketAddr) -> Self {
-        Try { proto, dst, sport: 0, variant: None, payload: Vec::new(), linger: Duration::from_millis(100) }
+        Try {
+            proto,
+            dst,
+            sport: 0,
+            variant: None,
+            payload: Vec::new(),
+            linger: Duration::from_millis(100),
+            max_segment: None,
+        }
     }
 }
 

@@ -4,13 +4,15 @@
 //! target has not answered and the path seems to go on. Hops on the way that stayed silent are asked once more.
 //! It ends when the target has answered and those before it had their chance, or when the wait is over.
 //!
-//! Every probe is a socket of its own with `IP_TTL` set, an ordinary connect or send, and the error queue: no
-//! privilege is needed. Destination port and protocol are the flow's; source ports differ from probe to probe, so
-//! that routers which spread flows over several links may show hops of more than one of them.
+//! With `CAP_NET_RAW` every probe has the flow's own five-tuple (its source port if that is known and free), so
+//! that routers which spread flows over several links treat all of them alike. Without, every probe is a socket of
+//! its own with `IP_TTL` set, an ordinary connect or send, and the error queue: then source ports differ from probe
+//! to probe and the hops may be of more than one path.
 //!
 //! A hop without replies is silent, which is not a fault: routers limit or refuse to send ICMP.
 
 mod probe;
+mod raw;
 mod schedule;
 
 use std::net::SocketAddr;
@@ -24,10 +26,13 @@ use netwhy_sys::poll::{self, Interest};
 use netwhy_sys::{Result, clock, ioctl};
 
 use self::probe::{Found, Probe};
+use self::raw::Raw;
 use self::schedule::Schedule;
 use crate::connect::micros;
 use crate::{Budget, Victim, Wait};
 
+/// A packet sent by hand is seen by the capture within milliseconds, or not at all.
+const UNSEEN: Duration = Duration::from_millis(60);
 /// The door, as a reading names it.
 const SOURCE: &str = "packets with limited TTL";
 
@@ -57,42 +62,111 @@ pub(crate) fn destination(flow: &Flow) -> SocketAddr {
 fn run(flow: &Flow, budget: &Budget, wait: &Wait<'_>) -> Result<Path> {
     let victim = Victim { mark: flow.mark, device: flow.dev.clone(), source: None };
     let target = destination(flow);
+    if let Ok(raw) = Raw::open(flow, target, &victim)
+        && let Some(path) = follow(flow, Engine::Raw(Box::new(raw)), budget, wait)?
+    {
+        return Ok(path);
+    }
+    let sockets = Engine::Sockets { probes: Vec::new(), target, proto: flow.proto, victim };
+    Ok(follow(flow, sockets, budget, wait)?.unwrap_or_else(|| nothing(flow)))
+}
+
+/// `None`: nothing left this host this way.
+fn follow(flow: &Flow, mut engine: Engine, budget: &Budget, wait: &Wait<'_>) -> Result<Option<Path>> {
     let began = Instant::now();
     let mut schedule = Schedule::new(wait.deadline.saturating_duration_since(began));
-    let mut probes: Vec<Probe> = Vec::new();
-    let mut sent = 0;
     while !wait.is_over() {
-        for ttl in schedule.due(began.elapsed(), &hops(&probes)) {
+        for ttl in schedule.due(began.elapsed(), &engine.hops()) {
             if !budget.take(1) {
                 schedule.stop();
                 break;
             }
-            match Probe::send(flow.proto, target, ttl, &victim) {
-                Ok(probe) => {
-                    sent += 1;
-                    probes.push(probe);
-                }
+            match engine.send(ttl) {
+                Ok(()) => {}
                 // Not even the first packet leaves: that is the finding, and others' to judge.
-                Err(error) if probes.is_empty() => {
-                    return if error.operation == "socket" { Err(error) } else { Ok(nothing(flow)) };
+                Err(error) if engine.sent() == 0 => {
+                    return if error.operation == "socket" { Err(error) } else { Ok(None) };
                 }
                 Err(_) => schedule.stop(),
             }
         }
-        let found = hops(&probes);
-        if schedule.is_done(began.elapsed(), &found) {
+        if schedule.is_done(began.elapsed(), &engine.hops()) {
             break;
         }
         let next = schedule.next().map(|after| began + after);
         let look = next.map_or(wait.next_look(), |at| at.min(wait.next_look()));
-        listen(&mut probes, target, look)?;
+        engine.listen(look)?;
+        if began.elapsed() > UNSEEN && engine.is_blind() {
+            return Ok(None);
+        }
     }
-    let mut hops = hops(&probes);
+    let mut hops = engine.hops();
+    // Each connection that the target would open is reset.
+    let opened = hops.iter().flat_map(|hop| &hop.replies).filter(|reply| reply.kind == HopReplyKind::SynAck);
+    budget.note(u32::try_from(opened.count()).unwrap_or(u32::MAX));
     let reached_at = reached(&hops, flow);
     if let Some(last) = reached_at {
         hops.retain(|hop| hop.ttl <= last);
     }
-    Ok(Path { flow: flow.clone(), proto: flow.proto, hops, reached_at, sent })
+    let mut flow = flow.clone();
+    if let Engine::Raw(raw) = &engine {
+        (flow.src, flow.sport) = (Some(raw.src()), Some(raw.sport()));
+    }
+    let proto = flow.proto;
+    Ok(Some(Path { flow, proto, hops, reached_at, sent: engine.sent() }))
+}
+
+/// How probes are sent and heard.
+enum Engine {
+    /// All with one five-tuple.
+    Raw(Box<Raw>),
+    /// Each with a source port of its own.
+    Sockets { probes: Vec<Probe>, target: SocketAddr, proto: Proto, victim: Victim },
+}
+
+impl Engine {
+    /// An error is of this host: nothing left.
+    fn send(&mut self, ttl: u8) -> Result<()> {
+        match self {
+            Engine::Raw(raw) => raw.send(ttl),
+            Engine::Sockets { probes, target, proto, victim } => {
+                probes.push(Probe::send(*proto, *target, ttl, victim)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn listen(&mut self, until: Instant) -> Result<()> {
+        match self {
+            Engine::Raw(raw) => {
+                raw.listen(until);
+                Ok(())
+            }
+            Engine::Sockets { probes, target, .. } => listen(probes, *target, until),
+        }
+    }
+
+    fn hops(&self) -> Vec<Hop> {
+        match self {
+            Engine::Raw(raw) => raw.hops(),
+            Engine::Sockets { probes, .. } => hops(probes),
+        }
+    }
+
+    fn sent(&self) -> u32 {
+        match self {
+            Engine::Raw(raw) => raw.sent(),
+            Engine::Sockets { probes, .. } => u32::try_from(probes.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Not one probe was seen to leave: a rule drops packets made by hand, or they leave translated.
+    fn is_blind(&self) -> bool {
+        match self {
+            Engine::Raw(raw) => !raw.leaves(),
+            Engine::Sockets { .. } => false,
+        }
+    }
 }
 
 fn nothing(flow: &Flow) -> Path {

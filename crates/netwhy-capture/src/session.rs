@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -71,9 +71,17 @@ pub struct Captured {
 /// A running capture. Dropping it ends it.
 #[derive(Debug)]
 pub struct Session {
-    kept: Arc<Mutex<Captured>>,
+    kept: Arc<Kept>,
     wake: UnixStream,
     thread: Option<JoinHandle<Result<(), SysError>>>,
+}
+
+/// What the reader and the owner share.
+#[derive(Debug, Default)]
+struct Kept {
+    captured: Mutex<Captured>,
+    /// Told of every frame.
+    more: Condvar,
 }
 
 impl Session {
@@ -96,7 +104,7 @@ impl Session {
         })?;
         let pair = UnixStream::pair();
         let (wake, asleep) = pair.map_err(|error| io("socketpair", &error))?;
-        let kept = Arc::new(Mutex::new(Captured::default()));
+        let kept = Arc::new(Kept::default());
         let reader = Reader { capture, filter, options: options.clone(), kept: Arc::clone(&kept) };
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
@@ -114,6 +122,21 @@ impl Session {
     /// Whether a frame captured so far satisfies `want`; copies nothing.
     pub fn saw(&self, want: impl FnMut(&Frame) -> bool) -> bool {
         lock(&self.kept).frames.iter().any(want)
+    }
+
+    /// Waits until more than `count` frames are there or `deadline` has passed; the frames from the `count`th on.
+    #[must_use]
+    pub fn wait_beyond(&self, count: usize, deadline: Instant) -> Vec<Frame> {
+        let mut captured = lock(&self.kept);
+        while captured.frames.len() <= count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.kept.more.wait_timeout(captured, left);
+            captured = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        captured.frames.get(count..).unwrap_or(&[]).to_vec()
     }
 
     /// Ends the capture, waiting until what has passed is here too.
@@ -140,7 +163,7 @@ struct Reader {
     capture: Capture,
     filter: FlowFilter,
     options: Options,
-    kept: Arc<Mutex<Captured>>,
+    kept: Arc<Kept>,
 }
 
 impl Reader {
@@ -172,6 +195,7 @@ impl Reader {
                     let mut kept = lock(&self.kept);
                     if kept.frames.len() < self.options.packets {
                         kept.frames.push(frame);
+                        self.kept.more.notify_all();
                     } else {
                         kept.beyond_bound += 1;
                     }
@@ -188,9 +212,9 @@ impl Reader {
     }
 }
 
-fn lock(kept: &Mutex<Captured>) -> MutexGuard<'_, Captured> {
+fn lock(kept: &Kept) -> MutexGuard<'_, Captured> {
     // Every change under the lock is complete by itself.
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+    kept.captured.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn io(operation: &'static str, error: &std::io::Error) -> SysError {

@@ -44,6 +44,9 @@ fn prepare(what: &Try, victim: &Victim) -> Result<Socket> {
     // Changes nothing for a connection being made: an ICMP error ends that with or without the queue.
     socket.queue_errors(true)?;
     victim.dress(&socket, what.dst.ip(), what.sport)?;
+    if let Some(bytes) = what.max_segment {
+        socket.set_max_segment(bytes)?;
+    }
     Ok(socket)
 }
 

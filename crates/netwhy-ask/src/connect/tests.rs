@@ -258,3 +258,41 @@ fn silence_is_a_timeout_with_the_repeated_syns_counted() {
         })
         .unwrap();
 }
+
+#[test]
+fn small_segments_get_through_where_large_ones_are_lost() {
+    use std::io::Read;
+    let Some(net) = crate::testing::routed() else { return };
+    // The way back narrows to 1,000 bytes, and the router's errors do not leave it.
+    net.router.run(|| crate::testing::set_mtu("rc", 1000)).unwrap();
+    let rules = "table inet t { chain o { type filter hook output priority 0; \
+                 icmp type destination-unreachable drop; }; }";
+    if !net.router.run(|| crate::testing::nft(rules)).unwrap() {
+        return;
+    }
+    let listener = net.server.run(|| TcpListener::bind("203.0.113.1:8080").unwrap()).unwrap();
+    let server = std::thread::spawn(move || {
+        // Whoever connects is sent more than a packet holds; the second one gets it.
+        let held: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(&[7; 4000]).unwrap();
+                stream
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(700));
+        drop(held);
+    });
+    net.client
+        .run(|| {
+            let dst = "203.0.113.1:8080".parse().unwrap();
+            for (max_segment, whole) in [(None, false), (Some(900), true)] {
+                let what = Try { max_segment, linger: Duration::ZERO, ..Try::plain(Proto::Tcp, dst) };
+                let mut stream = one(what, &soon()).stream.unwrap();
+                stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+                assert_eq!(stream.read_exact(&mut [0; 4000]).is_ok(), whole, "{max_segment:?}");
+            }
+        })
+        .unwrap();
+    server.join().unwrap();
+}

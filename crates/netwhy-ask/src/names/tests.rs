@@ -280,3 +280,21 @@ fn a_spent_budget_is_said() {
     assert!(answers.queries.is_empty());
     assert_eq!((answers.application.error, answers.application.not_modelled.len()), (None, 1));
 }
+
+#[test]
+fn what_the_hosts_file_says_is_compared_but_not_waited_for() {
+    use netwhy_facts::resolver::HostsEntry;
+    let mut server = Server::start();
+    let entry = |name: &str| HostsEntry { line: 1, addr: "198.51.100.5".parse().unwrap(), name: name.into() };
+    server.resolver.hosts = vec![entry("ok.example"), entry("silent.example")];
+    let answers = server.ask("ok.example");
+    assert_eq!(answers.queries.len(), 2);
+    assert_eq!(answers.application.addresses, [("198.51.100.5".parse().unwrap(), "files".to_owned())]);
+    let began = Instant::now();
+    let answers = server.ask("silent.example");
+    assert!(began.elapsed() < Duration::from_millis(900));
+    assert_eq!((answers.queries.len(), answers.application.addresses.len()), (0, 1));
+    server.resolver.nsswitch_hosts = vec!["dns".into(), "files".into()];
+    let answers = server.ask_for("silent.example", Some(Family::Inet), &Budget::new(9));
+    assert_eq!(outcome(&answers, "A", false), &NameOutcome::Timeout);
+}

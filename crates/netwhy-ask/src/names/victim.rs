@@ -86,6 +86,20 @@ fn wanted(address: IpAddr, family: Option<Family>) -> bool {
     family.is_none_or(|family| Family::of(&address) == family)
 }
 
+/// Whether the lookup ends with the hosts file before a server is asked.
+pub(super) fn from_files_first(
+    host: &str,
+    resolver: &Resolver,
+    sources: &[Source],
+    family: Option<Family>,
+) -> bool {
+    let before = sources.iter().take_while(|source| !source.asks_dns());
+    before.filter(|source| source.service == Service::Files).any(|source| {
+        let found = files(host, resolver, family, &mut AppAnswer::default());
+        found == Status::Success && source.ends_with(found)
+    })
+}
+
 fn files(host: &str, resolver: &Resolver, family: Option<Family>, app: &mut AppAnswer) -> Status {
     let host = host.strip_suffix('.').unwrap_or(host);
     let found = resolver

@@ -431,3 +431,37 @@ fn an_application_speaks_http_over_it() {
     let Some(Reading::Known { value: http, .. }) = spoken.http else { panic!() };
     assert_eq!(http.0[0].status, Some(204));
 }
+
+#[test]
+fn damaged_flights_end_in_an_outcome() {
+    // A whole flight of a server of TLS 1.2, recorded once.
+    let root = authority("Root", None);
+    let (certificate, key) = leaf(&root, |_| {});
+    let mut server = ServerConnection::new(Arc::new(config(vec![certificate], &key))).unwrap();
+    let recorder = Arc::new(Recorder::default());
+    let mut client_config = recorder::config(&recorder, &[]).unwrap();
+    client_config.enable_sni = true;
+    let mut client =
+        ClientConnection::new(Arc::new(client_config), ServerName::try_from(NAME).unwrap()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    server.read_tls(&mut hello.as_slice()).unwrap();
+    server.process_new_packets().unwrap();
+    let mut flight = Vec::new();
+    while server.wants_write() {
+        server.write_tls(&mut flight).unwrap();
+    }
+    let mut versions = Vec::new();
+    crate::testing::mutations(&flight, 150, |bytes| versions.push(bytes.to_vec()));
+    let count = versions.len();
+    let (peer, _server) = listen(move |mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&versions.pop().unwrap_or_default());
+    });
+    let trusted = roots(&[&root]);
+    for _ in 0..count {
+        let fact = ask(peer, &trusted, NAME);
+        // Not meant for this client's key: it can never finish.
+        assert_ne!(fact.outcome, TlsOutcome::Done);
+    }
+}

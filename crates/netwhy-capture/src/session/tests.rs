@@ -100,10 +100,11 @@ fn a_look_at_what_has_come_so_far() {
         assert!(!session.saw(|_| true));
         server.send_to(b"x", here).unwrap();
         let late = Instant::now() + Duration::from_secs(5);
-        while !session.saw(|frame| frame.direction == Direction::Host) {
-            assert!(Instant::now() < late, "the frame does not come");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        assert_eq!(session.wait_beyond(1, late).len(), 1, "the second frame");
+        assert!(session.saw(|frame| frame.direction == Direction::Host));
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(session.wait_beyond(2, soon), []);
+        assert!(Instant::now() >= soon);
         assert_eq!(session.so_far().frames.len(), 2);
     });
 }
