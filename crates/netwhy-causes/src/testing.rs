@@ -380,7 +380,7 @@ impl Scene {
         self.packets.get_or_insert_default();
         self
     }
-    fn packet(mut self, toward: bool, out: bool, tcp_flags: u8) -> Self {
+    pub(crate) fn packet(mut self, toward: bool, out: bool, tcp_flags: u8) -> Self {
         let f = &self.flow;
         let client = f.src.unwrap();
         let (src, sport, dst, dport) =

@@ -168,12 +168,15 @@ fn from_afar(case: &Case<'_>) -> Verdict {
             }
             continue;
         }
+        if !only_a_rule {
+            return Verdict::Silent; // path-hop-unreachable
+        }
         // A closed UDP port of the target itself is not a firewall's doing.
         let closed = case.flow.proto == Proto::Udp && from == case.flow.dst && text == "port unreachable";
         if closed {
             return Verdict::Silent;
         }
-        return rejected_by(case, e, from, text, only_a_rule);
+        return rejected_by(case, e, from, text);
     }
     // An instant ECONNREFUSED with a RST is the stack's way.
     if case.errno() == Some("ECONNREFUSED") && case.flow.proto == Proto::Tcp && case.seen.resets_in > 0 {
@@ -185,13 +188,7 @@ fn from_afar(case: &Case<'_>) -> Verdict {
     Verdict::Silent
 }
 
-fn rejected_by(
-    case: &Case<'_>,
-    e: &IcmpError,
-    from: std::net::IpAddr,
-    text: &str,
-    only_a_rule: bool,
-) -> Verdict {
+fn rejected_by(case: &Case<'_>, e: &IcmpError, from: std::net::IpAddr, text: &str) -> Verdict {
     let flow = case.flow;
     let ttl = case.facts.latest::<Paths>().value().and_then(|paths| {
         let path = paths.0.iter().find(|p| p.flow.dst == flow.dst)?;
@@ -207,31 +204,33 @@ fn rejected_by(
         }
     };
     let who = if from == flow.dst { "the target itself".to_string() } else { from.to_string() };
-    let verb = if only_a_rule { "rejects the flow by a rule" } else { "refuses the flow" };
     let counter = if e.v6 { "Icmp6InDestUnreachs" } else { "Icmp.InDestUnreachs" };
     let src = flow.src.map(|s| s.to_string()).unwrap_or_else(|| "CLIENT".into());
     let side = if from == flow.dst { "--inbound" } else { "--transit" };
-    Finding::new(locus, format!("{who} {verb} to {}: {text} (ICMP {})", flow.target(), code_text(e)))
-        .maybe(case.ev_attempt())
-        .evidence(
-            Evidence::new(
-                "icmp-error",
-                format!(
-                    "ICMP {} ({text}) arrived from {from} after {:.1} ms",
-                    code_text(e),
-                    e.after_us as f64 / 1000.0
-                ),
-                "IP_RECVERR",
-            )
-            .value(serde_json::json!({"from": from.to_string(), "type": e.icmp_type, "code": e.code}))
-            .command(format!("tcpdump -nni any '{} and src {from}'", if e.v6 { "icmp6" } else { "icmp" })),
+    Finding::new(
+        locus,
+        format!("{who} rejects the flow to {} by a rule: {text} (ICMP {})", flow.target(), code_text(e)),
+    )
+    .maybe(case.ev_attempt())
+    .evidence(
+        Evidence::new(
+            "icmp-error",
+            format!(
+                "ICMP {} ({text}) arrived from {from} after {:.1} ms",
+                code_text(e),
+                e.after_us as f64 / 1000.0
+            ),
+            "IP_RECVERR",
         )
-        .maybe(case.ev_counter(counter))
-        .maybe(case.ev_capture())
-        .fix(Fix::act(format!("on {from}: netwhy connect {} {side} --from {src}", flow.target())))
-        .verify(case.ask_again())
-        .outside()
-        .proven()
+        .value(serde_json::json!({"from": from.to_string(), "type": e.icmp_type, "code": e.code}))
+        .command(format!("tcpdump -nni any '{} and src {from}'", if e.v6 { "icmp6" } else { "icmp" })),
+    )
+    .maybe(case.ev_counter(counter))
+    .maybe(case.ev_capture())
+    .fix(Fix::act(format!("on {from}: netwhy connect {} {side} --from {src}", flow.target())))
+    .verify(case.ask_again())
+    .outside()
+    .proven()
 }
 
 fn code_text(e: &IcmpError) -> String {

@@ -25,7 +25,7 @@ use netwhy_facts::path::Paths;
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Proto, Role};
 
-use crate::case::Case;
+use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
@@ -44,29 +44,34 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    if !case.timed_out() || case.target_is_local() {
+    // UDP silence is no failure: a datagram need not be answered (udp-filtered-or-silent).
+    if case.target_is_local() || case.flow.proto == Proto::Udp || case.fate() != Fate::Fails {
         return Verdict::Silent;
     }
     let s = &case.seen;
-    if !s.known {
-        // Without a capture the counters still tell a local drop from a remote one.
-        return without_capture(case);
-    }
-    if s.requests_out == 0 {
+    if s.known && s.requests_out == 0 {
         return Verdict::ruled_out(
             "no packet of the flow left this host, so nothing beyond it can have dropped it",
             case.ev_capture().into_iter().collect(),
         );
     }
-    if s.answers_in > 0 || s.resets_in > 0 || !s.icmp_in.is_empty() {
+    if s.answers_in > 0 || s.resets_in > 0 || !s.icmp_in.is_empty() || !case.icmp_remote().is_empty() {
         return Verdict::ruled_out(
             "answers of the flow arrived at this host",
-            case.ev_capture().into_iter().collect(),
+            case.ev_capture().into_iter().chain(case.ev_attempt()).collect(),
         );
     }
-    // UDP silence is no failure: a datagram need not be answered.
-    let silence_is_failure = case.flow.proto != Proto::Udp;
-    finding(case).proven_if(silence_is_failure && case.grew("TcpExt.TCPRetransFail").unwrap_or(0) <= 0)
+    if !case.timed_out() {
+        return Verdict::Silent;
+    }
+    if !s.known {
+        // Without a capture the counters still tell a local drop from a remote one.
+        return without_capture(case);
+    }
+    if case.grew("TcpExt.TCPRetransFail").unwrap_or(0) > 0 {
+        return finding(case).consistent();
+    }
+    finding(case).proven()
 }
 
 fn without_capture(case: &Case<'_>) -> Verdict {
@@ -78,18 +83,26 @@ fn without_capture(case: &Case<'_>) -> Verdict {
 
 fn finding(case: &Case<'_>) -> Finding {
     let flow = case.flow;
-    let last = case.facts.latest::<Paths>().value().and_then(|paths| {
-        let path = paths.0.iter().find(|p| p.flow.dst == flow.dst && p.proto == flow.proto)?;
-        path.hops.iter().rev().find_map(|h| h.replies.first().map(|r| (h.ttl, r.from)))
-    });
+    let path = case
+        .facts
+        .latest::<Paths>()
+        .value()
+        .and_then(|paths| paths.0.iter().find(|p| p.flow.dst == flow.dst && p.proto == flow.proto));
+    let reached = path.and_then(|p| p.reached_at);
+    let last =
+        path.and_then(|p| p.hops.iter().rev().find_map(|h| h.replies.first().map(|r| (h.ttl, r.from))));
     let (locus, where_) = match last {
-        Some((ttl, from)) => (
+        Some((ttl, from)) if reached.is_none() => (
             Locus::Hop { address: Some(from), ttl, detail: "last hop that answers".into() },
             format!("after {from} (hop {ttl}), the last hop that answers"),
         ),
-        None => (
+        _ => (
             Locus::RemoteEndpoint { address: flow.dst, port: flow.dport, proto: flow.proto },
-            "beyond this host; no hop answers probes of this flow".to_string(),
+            match reached {
+                Some(ttl) => format!("now and then: the target itself answered a probe at hop {ttl}"),
+                None if path.is_some() => "beyond this host; no hop answers probes of this flow".to_string(),
+                None => "beyond this host".to_string(),
+            },
         ),
     };
     let mut finding = Finding::new(
@@ -104,7 +117,7 @@ fn finding(case: &Case<'_>) -> Finding {
     if flow.proto == Proto::Tcp {
         finding = finding.maybe(case.ev_counter("TcpExt.TCPRetransFail"));
     }
-    if let Some((ttl, from)) = last {
+    if let Some((ttl, from)) = last.filter(|_| reached.is_none()) {
         finding = finding.evidence(
             Evidence::new(
                 "last-hop",
@@ -128,4 +141,61 @@ fn finding(case: &Case<'_>) -> Finding {
         )))
         .verify(case.ask_again())
         .outside()
+}
+
+#[cfg(test)]
+mod tests {
+    use netwhy_facts::path::{Hop, HopReply, HopReplyKind, Path};
+
+    use super::*;
+    use crate::testing::*;
+
+    const FAIL: &str = "TcpExt.TCPRetransFail";
+
+    fn lost() -> Scene {
+        Scene::client("203.0.113.2", 80).timeout(3000).request_out().request_out().rose(FAIL, 0)
+    }
+    fn traced(scene: Scene, reached_at: Option<u8>) -> Scene {
+        let reply = HopReply { from: ip("198.51.100.1"), rtt_us: 300, kind: HopReplyKind::TimeExceeded };
+        let hops =
+            vec![Hop { ttl: 1, replies: vec![reply], sent: 2 }, Hop { ttl: 2, replies: vec![], sent: 2 }];
+        let flow = scene.flow.clone();
+        scene.with(Paths(vec![Path { flow, proto: Proto::Tcp, hops, reached_at, sent: 4 }]))
+    }
+
+    #[test]
+    fn packets_that_leave_into_silence_prove_it() {
+        let f = proven(lost().judge(&CAUSE));
+        assert!(f.outside && matches!(f.locus, Locus::RemoteEndpoint { .. }));
+    }
+
+    #[test]
+    fn the_last_hop_that_answers_is_named() {
+        let f = proven(traced(lost(), None).judge(&CAUSE));
+        assert!(matches!(f.locus, Locus::Hop { ttl: 1, .. }), "{:?}", f.locus);
+        assert!(proven(traced(lost(), Some(3)).judge(&CAUSE)).summary.contains("now and then"));
+    }
+
+    #[test]
+    fn nothing_that_left_or_an_answer_rules_it_out() {
+        let here = Scene::client("203.0.113.2", 80).timeout(3000).captured();
+        assert!(ruled_out(here.judge(&CAUSE)).contains("no packet"));
+        assert!(ruled_out(lost().answer_in().judge(&CAUSE)).contains("arrived"));
+        let unreachable = Scene::client("203.0.113.2", 80).errno("EHOSTUNREACH", 3000).captured();
+        ruled_out(unreachable.judge(&CAUSE));
+    }
+
+    #[test]
+    fn without_a_capture_the_counters_still_speak() {
+        let scene = Scene::client("203.0.113.2", 80).timeout(3000);
+        consistent(scene.rose(FAIL, 0).rose("TcpExt.TCPSynRetrans", 2).judge(&CAUSE));
+        let scene = Scene::client("203.0.113.2", 80).timeout(3000);
+        silent(scene.rose(FAIL, 2).rose("TcpExt.TCPSynRetrans", 2).judge(&CAUSE));
+    }
+
+    #[test]
+    fn silence_after_datagrams_and_local_targets_are_other_causes() {
+        silent(Scene::client_udp("203.0.113.2", 53).timeout(3000).request_out().judge(&CAUSE));
+        silent(Scene::client(CLIENT4, 80).timeout(3000).request_out().judge(&CAUSE));
+    }
 }
