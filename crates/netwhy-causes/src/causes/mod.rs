@@ -27,6 +27,7 @@ pub mod dns_timeout;
 pub mod dns_truncated;
 pub mod dst_ip_not_here;
 pub mod duplicate_ip;
+pub mod ephemeral_exhausted;
 pub mod fd_limit_process;
 pub mod fd_limit_system;
 pub mod forward_no_route;
@@ -40,6 +41,7 @@ pub mod fw_reject;
 pub mod legacy_and_nft_both;
 pub mod link_down;
 pub mod local_mtu;
+pub mod lsm_or_seccomp_deny;
 pub mod martian_source;
 pub mod mtu_below_ipv6_minimum;
 pub mod mtu_blackhole;
@@ -51,8 +53,11 @@ pub mod neigh_table_full;
 pub mod neigh_unresolved;
 pub mod nexthop_dead;
 pub mod notrack_beside_stateful;
+pub mod one_bad_path;
 pub mod one_dead_address;
+pub mod option_intolerance;
 pub mod overlay_unreachable;
+pub mod path_hop_unreachable;
 pub mod path_or_remote_drop;
 pub mod port_bind_failure;
 pub mod reply_route_missing;
@@ -71,11 +76,14 @@ pub mod svc_not_listening;
 pub mod svc_stopped;
 pub mod svc_stuck;
 pub mod syn_queue_full;
+pub mod tcp_auth;
 pub mod tproxy_or_redirect_to_nothing;
+pub mod tw_collision;
 pub mod udp_filtered_or_silent;
 pub mod udp_port_closed;
 pub mod udp_rcvbuf_full;
 pub mod vlan_mismatch;
+pub mod wireguard;
 
 /// Every cause.
 #[rustfmt::skip]
@@ -105,6 +113,7 @@ pub static ALL: &[&Cause] = &[
     &dns_truncated::CAUSE,
     &dst_ip_not_here::CAUSE,
     &duplicate_ip::CAUSE,
+    &ephemeral_exhausted::CAUSE,
     &fd_limit_process::CAUSE,
     &fd_limit_system::CAUSE,
     &forward_no_route::CAUSE,
@@ -118,6 +127,7 @@ pub static ALL: &[&Cause] = &[
     &legacy_and_nft_both::CAUSE,
     &link_down::CAUSE,
     &local_mtu::CAUSE,
+    &lsm_or_seccomp_deny::CAUSE,
     &martian_source::CAUSE,
     &mtu_below_ipv6_minimum::CAUSE,
     &mtu_blackhole::CAUSE,
@@ -129,8 +139,11 @@ pub static ALL: &[&Cause] = &[
     &neigh_unresolved::CAUSE,
     &nexthop_dead::CAUSE,
     &notrack_beside_stateful::CAUSE,
+    &one_bad_path::CAUSE,
     &one_dead_address::CAUSE,
+    &option_intolerance::CAUSE,
     &overlay_unreachable::CAUSE,
+    &path_hop_unreachable::CAUSE,
     &path_or_remote_drop::CAUSE,
     &port_bind_failure::CAUSE,
     &reply_route_missing::CAUSE,
@@ -149,11 +162,14 @@ pub static ALL: &[&Cause] = &[
     &svc_stopped::CAUSE,
     &svc_stuck::CAUSE,
     &syn_queue_full::CAUSE,
+    &tcp_auth::CAUSE,
     &tproxy_or_redirect_to_nothing::CAUSE,
+    &tw_collision::CAUSE,
     &udp_filtered_or_silent::CAUSE,
     &udp_port_closed::CAUSE,
     &udp_rcvbuf_full::CAUSE,
     &vlan_mismatch::CAUSE,
+    &wireguard::CAUSE,
 ];
 
 /// Source text of every cause by id; its header is what `netwhy explain` prints.
@@ -184,6 +200,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("dns-truncated", include_str!("dns_truncated.rs")),
     ("dst-ip-not-here", include_str!("dst_ip_not_here.rs")),
     ("duplicate-ip", include_str!("duplicate_ip.rs")),
+    ("ephemeral-exhausted", include_str!("ephemeral_exhausted.rs")),
     ("fd-limit-process", include_str!("fd_limit_process.rs")),
     ("fd-limit-system", include_str!("fd_limit_system.rs")),
     ("forward-no-route", include_str!("forward_no_route.rs")),
@@ -197,6 +214,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("legacy-and-nft-both", include_str!("legacy_and_nft_both.rs")),
     ("link-down", include_str!("link_down.rs")),
     ("local-mtu", include_str!("local_mtu.rs")),
+    ("lsm-or-seccomp-deny", include_str!("lsm_or_seccomp_deny.rs")),
     ("martian-source", include_str!("martian_source.rs")),
     ("mtu-below-ipv6-minimum", include_str!("mtu_below_ipv6_minimum.rs")),
     ("mtu-blackhole", include_str!("mtu_blackhole.rs")),
@@ -208,8 +226,11 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("nexthop-dead", include_str!("nexthop_dead.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
+    ("one-bad-path", include_str!("one_bad_path.rs")),
     ("one-dead-address", include_str!("one_dead_address.rs")),
+    ("option-intolerance", include_str!("option_intolerance.rs")),
     ("overlay-unreachable", include_str!("overlay_unreachable.rs")),
+    ("path-hop-unreachable", include_str!("path_hop_unreachable.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("port-bind-failure", include_str!("port_bind_failure.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
@@ -228,9 +249,12 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("svc-stopped", include_str!("svc_stopped.rs")),
     ("svc-stuck", include_str!("svc_stuck.rs")),
     ("syn-queue-full", include_str!("syn_queue_full.rs")),
+    ("tcp-auth", include_str!("tcp_auth.rs")),
     ("tproxy-or-redirect-to-nothing", include_str!("tproxy_or_redirect_to_nothing.rs")),
+    ("tw-collision", include_str!("tw_collision.rs")),
     ("udp-filtered-or-silent", include_str!("udp_filtered_or_silent.rs")),
     ("udp-port-closed", include_str!("udp_port_closed.rs")),
     ("udp-rcvbuf-full", include_str!("udp_rcvbuf_full.rs")),
     ("vlan-mismatch", include_str!("vlan_mismatch.rs")),
+    ("wireguard", include_str!("wireguard.rs")),
 ];
