@@ -209,7 +209,7 @@ fn rejected_by(case: &Case<'_>, e: &IcmpError, from: std::net::IpAddr, text: &st
     let side = if from == flow.dst { "--inbound" } else { "--transit" };
     Finding::new(
         locus,
-        format!("{who} rejects the flow to {} by a rule: {text} (ICMP {})", flow.target(), code_text(e)),
+        format!("{who} rejects the flow by a rule to {}: {text} (ICMP {})", flow.target(), code_text(e)),
     )
     .maybe(case.ev_attempt())
     .evidence(
