@@ -270,6 +270,7 @@ impl<'a> Walk<'a, '_> {
             .map(|n| n.chains.as_slice())
             .unwrap_or_default()
             .iter()
+            .rev()
             .filter(|c| {
                 c.family == NftFamily::Bridge
                     && c.hook.as_ref().is_some_and(|h| h.num == num)

@@ -84,6 +84,10 @@ impl<'a> Walk<'a, '_> {
         if syn && !reply && closing {
             return self.fresh_slot(skb);
         }
+        // Before the answer to its SYN a connection has nothing to acknowledge or to end.
+        if skb.p.proto == 6 && entry.tcp_state.as_deref() == Some("SYN_SENT") && skb.p.tcp_flags & 0x06 == 0 {
+            return CtSlot::None;
+        }
         let info = if reply || entry.status & SEEN_REPLY != 0 {
             CtInfo::Established
         } else if entry.status & EXPECTED != 0 {
@@ -154,7 +158,7 @@ impl<'a> Walk<'a, '_> {
                 let (fin, syn, rst, ack) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0, flags & 16 != 0);
                 if syn && !ack && !rst && !fin {
                     true
-                } else if rst || syn || !ack {
+                } else if rst || syn || fin || !ack {
                     false
                 } else {
                     // A connection picked up in the middle.

@@ -126,6 +126,7 @@ impl<'a> Walk<'a, '_> {
             .map(|n| n.chains.as_slice())
             .unwrap_or_default()
             .iter()
+            .rev()
             .filter(|c| {
                 c.hook.as_ref().is_some_and(|h| {
                     h.devices.contains(&name)

@@ -198,7 +198,8 @@ impl<'a> Walk<'a, '_> {
         if hook != FORWARD && self.nat_hooked(skb.v6()) {
             list.push((nat, Entry::Nat));
         }
-        for chain in self.nft_chains() {
+        // Of hooks with one priority the kernel runs the newest first.
+        for chain in self.nft_chains().iter().rev() {
             if self.nft_hooked(chain, skb, hook) && chain.chain_type.as_deref() != Some("nat") {
                 let priority = chain.hook.as_ref().map_or(0, |h| h.priority);
                 list.push((priority, Entry::Nft(chain)));
@@ -230,7 +231,7 @@ impl<'a> Walk<'a, '_> {
                 Entry::Nat => {
                     self.nat_core(skb, hook)?;
                     if hook.num == OUTPUT && self.nat_moved(skb) {
-                        self.reroute = true;
+                        self.route_again(skb)?;
                     }
                 }
                 Entry::Nft(chain) => {
@@ -240,14 +241,14 @@ impl<'a> Walk<'a, '_> {
                         && chain.chain_type.as_deref() == Some("route")
                         && watched(skb) != before
                     {
-                        self.reroute = true;
+                        self.route_again(skb)?;
                     }
                 }
                 Entry::Xt(table) => {
                     let before = watched(skb);
                     self.xt_table(skb, table, hook)?;
                     if hook.num == OUTPUT && table.name == "mangle" && watched(skb) != before {
-                        self.reroute = true;
+                        self.route_again(skb)?;
                     }
                 }
                 Entry::Bpf(program) => self.bpf_seen(program, hook.stage, "netfilter", None),
@@ -275,7 +276,7 @@ impl<'a> Walk<'a, '_> {
         let CtSlot::Entry(conn) = &skb.ct else { return Ok(()) };
         if matches!(conn.info, CtInfo::New | CtInfo::Related) && !manip.done(conn) {
             let mut list: Vec<(i32, Entry<'a>)> = Vec::new();
-            for chain in self.nft_chains() {
+            for chain in self.nft_chains().iter().rev() {
                 if self.nft_hooked(chain, skb, hook.num) && chain.chain_type.as_deref() == Some("nat") {
                     list.push((chain.hook.as_ref().map_or(0, |h| h.priority), Entry::Nft(chain)));
                 }

@@ -142,6 +142,14 @@ impl<'a> Walk<'a, '_> {
         }
         let target = invert(conn.tuple(!conn.reply));
         let icmp = is_icmp(skb.p.proto);
+        let same = match manip {
+            Manip::Src => (skb.p.src, skb.p.sport) == (target.src, target.sport),
+            Manip::Dst => skb.p.dst == target.dst && (icmp || skb.p.dport == target.dport),
+        };
+        // On its second pass through loopback the packet has been changed already.
+        if same {
+            return;
+        }
         let what = match manip {
             Manip::Src => {
                 let old = end_text(skb.p.src, skb.p.sport, icmp);

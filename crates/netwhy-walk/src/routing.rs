@@ -17,6 +17,8 @@ use crate::walk::Walk;
 pub(crate) struct Dst {
     pub(crate) kind: DstKind,
     pub(crate) oif: u32,
+    /// For a local destination the device that holds it: what a socket bound to a device is held against.
+    pub(crate) held_by: u32,
     pub(crate) gateway: Option<IpAddr>,
     pub(crate) mtu: Option<u32>,
     pub(crate) prefsrc: Option<IpAddr>,
@@ -60,7 +62,8 @@ fn query(key: &FibKey) -> Query {
         iif: key.iif,
         oif: key.oif,
         mark: key.mark,
-        uid: key.uid,
+        // What arrives counts as the superuser's.
+        uid: if key.iif.is_some() { Some(0) } else { key.uid },
         tos: key.tos,
         proto: key.ip_proto,
         sport: key.sport,
@@ -97,7 +100,7 @@ impl<'a> Walk<'a, '_> {
             Some(answer) => self.merge_output(&key, own, answer),
             None => own,
         };
-        let dst = match decided {
+        let dst = match decided.and_then(|dst| self.loopback_stays(&key, dst)) {
             Ok(dst) => dst,
             Err(stop) => return Err(self.unroutable(stop, &key)),
         };
@@ -116,6 +119,20 @@ impl<'a> Walk<'a, '_> {
         skb.nexthop = Some(dst.gateway.unwrap_or(skb.p.dst));
         skb.mtu = dst.mtu;
         Ok(dst)
+    }
+
+    /// A loopback source leaves only through loopback, unless the device allows it.
+    fn loopback_stays(&self, key: &FibKey, dst: Dst) -> Result<Dst, Stop> {
+        let looped = matches!(key.src, Some(IpAddr::V4(a)) if a.is_loopback());
+        if !looped || self.w.link(dst.oif).is_none_or(|l| l.is_loopback()) {
+            return Ok(dst);
+        }
+        let dev = self.w.dev_name(dst.oif);
+        if self.w.conf4_max(&dev, "route_localnet") != 0 {
+            return Ok(dst);
+        }
+        let name = format!("net.ipv4.conf.{}.route_localnet", dev.replace('.', "/"));
+        Err(Stop::Error { error: "EINVAL".into(), locus: Some(Locus::Sysctl { name, value: "0".into() }) })
     }
 
     /// The route in words.
@@ -191,7 +208,15 @@ impl<'a> Walk<'a, '_> {
                     key.dst
                 ));
                 let prefsrc = key.src.or_else(|| select_addr4(self, oif, None, 253));
-                Ok(Dst { kind: DstKind::Unicast, oif, gateway: None, mtu: None, prefsrc, locus: None })
+                Ok(Dst {
+                    kind: DstKind::Unicast,
+                    oif,
+                    held_by: oif,
+                    gateway: None,
+                    mtu: None,
+                    prefsrc,
+                    locus: None,
+                })
             }
             Lookup::None { table } => Err(Stop::Error {
                 error: "ENETUNREACH".into(),
@@ -225,7 +250,7 @@ impl<'a> Walk<'a, '_> {
             RouteType::Local | RouteType::Anycast => {
                 let prefsrc = route.prefsrc.or(Some(key.dst));
                 let out = self.w.vrf_of(oif).map_or_else(|| self.w.lo(), |v| v.index);
-                Dst { kind: DstKind::Local, oif: out, gateway: None, mtu: None, prefsrc, locus }
+                Dst { kind: DstKind::Local, oif: out, held_by: oif, gateway: None, mtu: None, prefsrc, locus }
             }
             _ => {
                 let prefsrc = key.src.or(route.prefsrc).or_else(|| match key.dst {
@@ -236,6 +261,7 @@ impl<'a> Walk<'a, '_> {
                 Dst {
                     kind: if many { DstKind::Many } else { DstKind::Unicast },
                     oif,
+                    held_by: oif,
                     gateway,
                     mtu: route.mtu,
                     prefsrc,
@@ -324,9 +350,11 @@ impl<'a> Walk<'a, '_> {
         } else {
             oif
         };
+        let held_by = self.w.holder(&key.dst).map_or(oif, |a| a.ifindex);
         Dst {
             kind,
             oif,
+            held_by,
             gateway: r.gateway,
             mtu: r.mtu,
             prefsrc: key.src.or(r.prefsrc).or((kind == DstKind::Local).then_some(key.dst)),
@@ -423,6 +451,7 @@ impl<'a> Walk<'a, '_> {
             return Ok(Dst {
                 kind: DstKind::Local,
                 oif: iif,
+                held_by: iif,
                 gateway: None,
                 mtu: None,
                 prefsrc: None,
@@ -480,6 +509,7 @@ impl<'a> Walk<'a, '_> {
             return Ok(Dst {
                 kind: DstKind::Local,
                 oif: iif,
+                held_by: iif,
                 gateway: None,
                 mtu: None,
                 prefsrc: None,
@@ -549,6 +579,7 @@ impl<'a> Walk<'a, '_> {
             src: Some(skb.p.dst),
             iif: oif,
             mark: if vmark { skb.p.mark } else { 0 },
+            uid: Some(0),
             tos: skb.p.tos,
             ..Query::to(skb.p.src)
         };
@@ -625,6 +656,7 @@ impl<'a> Walk<'a, '_> {
             return Ok(Dst {
                 kind: DstKind::Local,
                 oif: iif,
+                held_by: iif,
                 gateway: None,
                 mtu: None,
                 prefsrc: None,
@@ -637,14 +669,14 @@ impl<'a> Walk<'a, '_> {
             Lookup::None { table } => {
                 return Err(End::Unroutable {
                     locus: Locus::MissingRoute { table, dst: key.dst },
-                    error: "icmp no-route".into(),
+                    error: "icmpv6 no-route".into(),
                 });
             }
             Lookup::Denied { kind, locus, .. } => {
                 return Err(match kind {
                     RouteType::Blackhole => End::Dropped { locus },
-                    RouteType::Prohibit => End::Unroutable { locus, error: "icmp admin-prohibited".into() },
-                    _ => End::Unroutable { locus, error: "icmp no-route".into() },
+                    RouteType::Prohibit => End::Unroutable { locus, error: "icmpv6 admin-prohibited".into() },
+                    _ => End::Unroutable { locus, error: "icmpv6 no-route".into() },
                 });
             }
         };

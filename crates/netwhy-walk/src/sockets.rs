@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use netwhy_facts::socket::Socket;
 use netwhy_facts::{Family, Locus, Proto};
 
+use crate::packet::CtHypothesis;
 use crate::path::{Action, End, Stage};
 use crate::skb::Skb;
 use crate::walk::Walk;
@@ -82,7 +83,7 @@ impl<'a> Walk<'a, '_> {
                         && !skb.src_unknown
                         && self.device_fits(s, iif)
                 });
-                if pair.is_some() || p.tcp_flags & 0x12 == 0x12 {
+                if pair.is_some() {
                     return pair;
                 }
                 self.sockets_of(6, port)
@@ -149,7 +150,12 @@ impl<'a> Walk<'a, '_> {
         let waits = self.waiting.as_ref().is_some_and(|w| {
             (w.src, w.sport) == (skb.p.dst, skb.p.dport) && (w.dst, w.dport) == (skb.p.src, skb.p.sport)
         });
-        if let Some(s) = self.lookup_socket(skb, Some(iif), &dst, port) {
+        // A listener takes only what opens a connection; the rest of a connection has a socket of its own.
+        let opens = skb.p.proto != 6
+            || skb.p.tcp_flags & 0x17 == 0x02
+            || (skb.p.ct == CtHypothesis::Established && skb.p.tcp_flags & 0x02 == 0);
+        let found = self.lookup_socket(skb, Some(iif), &dst, port).filter(|s| opens || s.state != "LISTEN");
+        if let Some(s) = found {
             let twins = self
                 .sockets_of(skb.p.proto, port)
                 .filter(|o| {

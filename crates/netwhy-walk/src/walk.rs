@@ -48,8 +48,8 @@ pub(crate) struct Walk<'a, 'o> {
     assumptions: Vec<String>,
     /// Routing questions met on the way.
     pub(crate) keys: Vec<FibKey>,
-    /// Set by a hook that makes a locally made packet be routed again.
-    pub(crate) reroute: bool,
+    /// The route of a packet made here, as the last hook that changed it left it.
+    route: Option<Dst>,
     /// Rules left to run.
     pub(crate) budget: u32,
     /// Elements added by rules on this walk: table, set, key.
@@ -77,7 +77,7 @@ pub(crate) fn run<'a>(
         steps: Vec::new(),
         assumptions: world.absent(),
         keys: Vec::new(),
-        reroute: false,
+        route: None,
         budget: RULE_BUDGET,
         added: Vec::new(),
         expected: setup.expected.clone(),
@@ -165,17 +165,14 @@ impl<'a> Walk<'a, '_> {
     /// A packet made here.
     fn local(&mut self, skb: &mut Skb, start: &mut Packet) -> Result<End, End> {
         self.cgroup_bpf(skb);
-        let mut dst = self.route_output(skb, "")?;
+        let routed = self.route_output(skb, "")?;
         start.src = skb.p.src;
-        self.reroute = false;
-        self.run_hook(skb, &Hook::new(hooks::OUTPUT, None, Some(dst.oif)))?;
-        if self.reroute {
-            dst = self.route_again(skb)?;
-        }
+        self.run_hook(skb, &Hook::new(hooks::OUTPUT, None, Some(routed.oif)))?;
+        let dst = self.route.take().unwrap_or(routed);
         self.xfrm(skb, "out")?;
         self.run_hook(skb, &Hook::new(hooks::POSTROUTING, None, Some(dst.oif)))?;
         match dst.kind {
-            DstKind::Local => self.loopback(skb, dst.oif),
+            DstKind::Local => self.loopback(skb, dst.oif, dst.held_by),
             DstKind::Unicast | DstKind::Many => {
                 self.check_mtu(skb, dst.oif, false)?;
                 Ok(self.send(skb, dst.oif, dst.gateway))
@@ -183,9 +180,10 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// ip_route_me_harder: routed again with the source it has.
-    fn route_again(&mut self, skb: &mut Skb) -> Result<Dst, End> {
-        self.route_output(skb, "routed again: ")
+    /// ip_route_me_harder: an output hook changed what routing looks at.
+    pub(crate) fn route_again(&mut self, skb: &mut Skb) -> Result<(), End> {
+        self.route = Some(self.route_output(skb, "routed again: ")?);
+        Ok(())
     }
 
     fn cgroup_bpf(&mut self, skb: &Skb) {
@@ -211,7 +209,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Through the loopback device back into the host; route and tracking entry stay attached.
-    fn loopback(&mut self, skb: &mut Skb, lo: u32) -> Result<End, End> {
+    fn loopback(&mut self, skb: &mut Skb, lo: u32, held_by: u32) -> Result<End, End> {
         skb.has_mac = true;
         skb.p.mac_src = Some(vec![0; 6]);
         skb.p.mac_dst = Some(vec![0; 6]);
@@ -228,7 +226,7 @@ impl<'a> Walk<'a, '_> {
                 return self.forward(skb, lo, dst);
             }
         }
-        self.input(skb, lo)
+        self.input(skb, lo, held_by)
     }
 
     /// A packet that arrives on a device.
@@ -279,16 +277,16 @@ impl<'a> Walk<'a, '_> {
         self.run_hook(skb, &Hook::new(hooks::PREROUTING, Some(iif), None))?;
         let dst = self.route_input(skb, iif)?;
         if dst.kind == DstKind::Local {
-            return self.input(skb, iif);
+            return self.input(skb, iif, iif);
         }
         self.forward(skb, iif, dst)
     }
 
     /// To a socket of this host.
-    fn input(&mut self, skb: &mut Skb, iif: u32) -> Result<End, End> {
+    fn input(&mut self, skb: &mut Skb, iif: u32, held_by: u32) -> Result<End, End> {
         self.run_hook(skb, &Hook::new(hooks::INPUT, Some(iif), None))?;
         self.xfrm(skb, "in")?;
-        Ok(self.deliver(skb, iif))
+        Ok(self.deliver(skb, held_by))
     }
 
     /// On to another host.

@@ -354,9 +354,14 @@ impl<'a> Walk<'a, '_> {
             Expr::Target { name, info, decoded, .. } => {
                 self.compat_target(skb, hook, rule, passed, name, info, decoded.as_deref())
             }
-            Expr::Inner { .. } => Flow::Open("a header inside a tunnel".into()),
+            Expr::Inner { .. } => {
+                regs.forget("a header inside a tunnel");
+                Flow::Open("a header inside a tunnel".into())
+            }
             Expr::Unknown { name, .. } => {
-                Flow::Open(format!("expression {name}, which this build does not know"))
+                let why = format!("expression {name}, which this build does not know");
+                regs.forget(&why);
+                Flow::Open(why)
             }
         }
     }
@@ -536,15 +541,22 @@ impl<'a> Walk<'a, '_> {
                     .get(12, 1)
                     .and_then(|b| b.is_known().then_some(b.value))
                     .and_then(|v| v.first().copied());
-                let Some(header) = header else {
-                    return Flow::Open("the TCP options of the packet".into());
+                let open = |regs: &mut Regs| {
+                    let why = "the TCP options of the packet";
+                    let value = Bits::unknown(if present { 1 } else { len as usize }, why);
+                    match store(regs, dreg, &value) {
+                        // Whether it is there at all is part of the answer, unless that is the answer.
+                        Flow::Next if !present => Flow::Open(why.into()),
+                        other => other,
+                    }
                 };
+                let Some(header) = header else { return open(regs) };
                 let end = usize::from(header >> 4) * 4;
                 let mut at = 20;
                 while at < end {
                     let Some(kind) = t.get(at, 1) else { break };
                     if !kind.is_known() {
-                        return Flow::Open("the TCP options of the packet".into());
+                        return open(regs);
                     }
                     let kind = kind.value.first().copied().unwrap_or(0);
                     let size = match kind {
@@ -571,7 +583,10 @@ impl<'a> Walk<'a, '_> {
                 }
                 if present { store(regs, dreg, &found(false)) } else { Flow::Break }
             }
-            _ => Flow::Open("an SCTP or DCCP header".into()),
+            _ => {
+                regs.forget("an SCTP or DCCP header");
+                Flow::Open("an SCTP or DCCP header".into())
+            }
         }
     }
 

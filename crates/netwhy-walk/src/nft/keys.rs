@@ -113,6 +113,10 @@ impl<'a> Walk<'a, '_> {
             Some(d) => d != 0,
             None => conn.reply,
         });
+        // An address of the other family is not there.
+        if (matches!(key, 19 | 20) && skb.v6()) || (matches!(key, 21 | 22) && !skb.v6()) {
+            return None;
+        }
         Some(match key {
             0 => Bits::host32(match conn.info {
                 CtInfo::Established => 2,
@@ -167,7 +171,14 @@ impl<'a> Walk<'a, '_> {
         };
         if result == 3 {
             let kind = self.w.addr_type(&addr, dev);
-            let kind = if kind == RouteType::Unicast && skb.v6() { self.fib6_type(&addr) } else { kind };
+            let kind = match kind {
+                RouteType::Unicast if skb.v6() => match self.fib6_type(&addr) {
+                    // Local, but on another device than the one asked for.
+                    RouteType::Local if dev.is_some() => RouteType::Unicast,
+                    other => other,
+                },
+                kind => kind,
+            };
             return Some(Bits::host32(type_number(kind)));
         }
         let store = |index: Option<u32>| -> Bits {
@@ -185,7 +196,13 @@ impl<'a> Walk<'a, '_> {
             return Some(store(hook.iif));
         }
         let other = if saddr { skb.p.dst } else { skb.p.src };
-        let mut q = Query { src: Some(other), tos: skb.p.tos, ignore_linkdown: true, ..Query::to(addr) };
+        let mut q = Query {
+            src: Some(other),
+            uid: Some(0),
+            tos: skb.p.tos,
+            ignore_linkdown: true,
+            ..Query::to(addr)
+        };
         if mark {
             q.mark = skb.p.mark;
         }
@@ -196,7 +213,7 @@ impl<'a> Walk<'a, '_> {
             q.oif = dev;
         }
         match fib::lookup(self.w, &q) {
-            Lookup::Found(f) if f.route.kind == RouteType::Local && !skb.v6() => Some(store(None)),
+            Lookup::Found(f) if f.route.kind == RouteType::Local => Some(store(None)),
             Lookup::Found(f) => match dev {
                 Some(d) if f.hops.iter().any(|h| h.oif == Some(d)) => Some(store(Some(d))),
                 Some(_) => Some(store(None)),

@@ -53,6 +53,13 @@ impl Regs {
         Some(())
     }
 
+    /// Makes every register unknown: something was written that cannot be followed.
+    pub(crate) fn forget(&mut self, why: &str) {
+        self.value = [0; 64];
+        self.known = [0; 64];
+        self.gaps.fill(Some(Rc::new(Gap { why: why.to_string(), values: None })));
+    }
+
     /// Reads bytes.
     pub(crate) fn load(&self, reg: u32, len: usize) -> Option<Bits> {
         let at = offset(reg)?;

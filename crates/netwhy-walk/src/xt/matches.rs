@@ -285,6 +285,7 @@ impl<'a> Walk<'a, '_> {
         let q = Query {
             src: Some(skb.p.dst),
             mark: if flags & 2 != 0 { skb.p.mark } else { 0 },
+            uid: Some(0),
             tos: skb.p.tos,
             ignore_linkdown: true,
             oif: (skb.v6() && flags & 1 == 0).then_some(iif),
