@@ -15,6 +15,7 @@ use std::path::Path;
 
 use netwhy_facts::conntrack::{Conntrack, CtEntries, CtEntry, CtStats, CtTuple};
 use netwhy_facts::nft::{Expr, Nft};
+use netwhy_facts::xtables::{XtMatch, XtRule, XtTarget, Xtables};
 use netwhy_facts::{Family, Flow, Proto, Reading};
 use netwhy_sys::netlink::{Protocol, Socket};
 use netwhy_wire::netlink::Builder;
@@ -81,8 +82,7 @@ impl Collector {
     /// Tracking works in a namespace once a rule there needs it. With no entry to show for it, the rules do.
     fn is_tracking_asked_for(&self) -> bool {
         self.nft_bounded(0).value().is_some_and(needs_tracking)
-            || self.inside(|| legacy_nat(&self.proc_net("ip_tables_names"))).unwrap_or(false)
-            || self.inside(|| legacy_nat(&self.proc_net("ip6_tables_names"))).unwrap_or(false)
+            || self.xtables().value().is_some_and(legacy_needs_tracking)
     }
 
     /// The entries of a flow, as it is seen before and behind translations.
@@ -120,15 +120,15 @@ fn settings(directory: &Path) -> BTreeMap<String, i64> {
 
 fn add(a: CtStats, b: CtStats) -> CtStats {
     CtStats {
-        found: a.found + b.found,
-        invalid: a.invalid + b.invalid,
-        insert_failed: a.insert_failed + b.insert_failed,
-        drop: a.drop + b.drop,
-        early_drop: a.early_drop + b.early_drop,
-        error: a.error + b.error,
-        search_restart: a.search_restart + b.search_restart,
-        clash_resolve: a.clash_resolve + b.clash_resolve,
-        chaintoolong: a.chaintoolong + b.chaintoolong,
+        found: a.found.saturating_add(b.found),
+        invalid: a.invalid.saturating_add(b.invalid),
+        insert_failed: a.insert_failed.saturating_add(b.insert_failed),
+        drop: a.drop.saturating_add(b.drop),
+        early_drop: a.early_drop.saturating_add(b.early_drop),
+        error: a.error.saturating_add(b.error),
+        search_restart: a.search_restart.saturating_add(b.search_restart),
+        clash_resolve: a.clash_resolve.saturating_add(b.clash_resolve),
+        chaintoolong: a.chaintoolong.saturating_add(b.chaintoolong),
     }
 }
 
@@ -163,8 +163,23 @@ pub fn parse_stats(text: &str) -> Result<CtStats, CollectError> {
     }))
 }
 
-fn legacy_nat(names: &Path) -> bool {
-    read_text(names).is_ok_and(|text| text.lines().any(|line| line == "nat"))
+/// Whether a legacy rule or table makes the kernel track connections.
+fn legacy_needs_tracking(xtables: &Xtables) -> bool {
+    let asks = |rule: &XtRule| {
+        rule.matches.iter().any(|one| {
+            matches!(
+                one,
+                XtMatch::Conntrack { .. }
+                    | XtMatch::State { .. }
+                    | XtMatch::Connmark { .. }
+                    | XtMatch::Connlimit { .. }
+            )
+        }) || matches!(rule.target, XtTarget::Connmark { .. } | XtTarget::Ct { .. })
+    };
+    xtables.0.iter().any(|table| {
+        let rules = table.chains.value().into_iter().flatten().flat_map(|chain| &chain.rules);
+        table.name == "nat" || rules.into_iter().any(asks)
+    })
 }
 
 /// Whether a rule uses what makes the kernel track connections.
@@ -374,7 +389,8 @@ mod tests {
                 let _ = stats(broken);
             });
         }
-        for text in ["", "entries insert_failed", "insert_failed found\nzz\n1 2 3 4\n"] {
+        let largest = "found insert_failed\nffffffffffffffff 0\n1 1\n";
+        for text in ["", "entries insert_failed", "insert_failed found\nzz\n1 2 3 4\n", largest] {
             let _ = parse_stats(text);
         }
     }

@@ -39,12 +39,12 @@ const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 
 /// How often a ruleset that is committed to meanwhile is read.
 const TRIES: u32 = 5;
-/// Elements kept of all sets together: about 30 MB at worst. A set that does not fit reads as not read.
-const MAX_ELEMENTS: usize = 200_000;
+/// Elements kept of all sets together: about 20 MB. A set that does not fit reads as not read.
+const MAX_ELEMENTS: usize = 100_000;
 
 impl Collector {
     /// The ruleset of the namespace, of one generation. Elements are read of sets that a rule refers to, up
-    /// to 200,000 of all sets together.
+    /// to 100,000 of all sets together.
     pub fn nft(&self) -> Reading<Nft> {
         self.nft_bounded(MAX_ELEMENTS)
     }

@@ -276,6 +276,17 @@ fn the_table_as_a_whole() {
 }
 
 #[test]
+fn a_legacy_rule_can_ask_for_tracking_too() {
+    with(&["iptables-legacy", "ip"], || {
+        let collector = Collector::here().unwrap();
+        run("iptables-legacy", &["-A", "INPUT", "-p", "tcp", "-j", "ACCEPT"]);
+        assert!(!known(collector.conntrack()).active);
+        run("iptables-legacy", &["-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"]);
+        assert!(known(collector.conntrack()).active);
+    });
+}
+
+#[test]
 #[ignore = "rewrites fixtures/conntrack.txt"]
 fn record() {
     with(&["nft", "ip", "conntrack"], || {
