@@ -85,7 +85,7 @@ impl Session {
             .flows
             .iter()
             .map(|f| Try {
-                //PENDING payload: netwhy_ask::connect::payload(self.question.target.app),
+                payload: connect::payload(self.question.target.app),
                 ..Try::plain(f.proto, self.socket_addr(f.dst, f.dport))
             })
             .collect();
@@ -150,14 +150,13 @@ impl Session {
         let Some(stream) = tried.into_iter().find_map(|t| t.stream) else { return };
         let wait = Wait { deadline: self.deadline(), stop: &|| self.is_interrupted() };
         let target = &self.question.target;
-        let _ = (stream, wait, target);
-        /*PENDING let spoken = netwhy_ask::speak(stream, target, self.started_unix_s, &self.budget, &wait);
+        let spoken = netwhy_ask::speak(stream, target, self.started_unix_s, &self.budget, &wait);
         if let Some(tls) = spoken.tls {
             self.facts.put(tls);
         }
         if let Some(http) = spoken.http {
             self.facts.put(http);
-        }*/
+        }
     }
 }
 
