@@ -25,6 +25,7 @@ pub mod service;
 pub mod target;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod tls;
 pub mod trial;
 
 pub use case::Case;

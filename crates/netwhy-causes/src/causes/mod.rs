@@ -77,6 +77,20 @@ pub mod svc_stopped;
 pub mod svc_stuck;
 pub mod syn_queue_full;
 pub mod tcp_auth;
+pub mod tls_alert;
+pub mod tls_bad_certificate;
+pub mod tls_client_certificate;
+pub mod tls_closed;
+pub mod tls_expired;
+pub mod tls_garbage;
+pub mod tls_missing_intermediate;
+pub mod tls_name_mismatch;
+pub mod tls_no_common_version;
+pub mod tls_not_yet_valid;
+pub mod tls_plaintext;
+pub mod tls_self_signed;
+pub mod tls_silent;
+pub mod tls_unknown_issuer;
 pub mod tproxy_or_redirect_to_nothing;
 pub mod tw_collision;
 pub mod udp_filtered_or_silent;
@@ -163,6 +177,20 @@ pub static ALL: &[&Cause] = &[
     &svc_stuck::CAUSE,
     &syn_queue_full::CAUSE,
     &tcp_auth::CAUSE,
+    &tls_alert::CAUSE,
+    &tls_bad_certificate::CAUSE,
+    &tls_client_certificate::CAUSE,
+    &tls_closed::CAUSE,
+    &tls_expired::CAUSE,
+    &tls_garbage::CAUSE,
+    &tls_missing_intermediate::CAUSE,
+    &tls_name_mismatch::CAUSE,
+    &tls_no_common_version::CAUSE,
+    &tls_not_yet_valid::CAUSE,
+    &tls_plaintext::CAUSE,
+    &tls_self_signed::CAUSE,
+    &tls_silent::CAUSE,
+    &tls_unknown_issuer::CAUSE,
     &tproxy_or_redirect_to_nothing::CAUSE,
     &tw_collision::CAUSE,
     &udp_filtered_or_silent::CAUSE,
@@ -250,6 +278,20 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("svc-stuck", include_str!("svc_stuck.rs")),
     ("syn-queue-full", include_str!("syn_queue_full.rs")),
     ("tcp-auth", include_str!("tcp_auth.rs")),
+    ("tls-alert", include_str!("tls_alert.rs")),
+    ("tls-bad-certificate", include_str!("tls_bad_certificate.rs")),
+    ("tls-client-certificate", include_str!("tls_client_certificate.rs")),
+    ("tls-closed", include_str!("tls_closed.rs")),
+    ("tls-expired", include_str!("tls_expired.rs")),
+    ("tls-garbage", include_str!("tls_garbage.rs")),
+    ("tls-missing-intermediate", include_str!("tls_missing_intermediate.rs")),
+    ("tls-name-mismatch", include_str!("tls_name_mismatch.rs")),
+    ("tls-no-common-version", include_str!("tls_no_common_version.rs")),
+    ("tls-not-yet-valid", include_str!("tls_not_yet_valid.rs")),
+    ("tls-plaintext", include_str!("tls_plaintext.rs")),
+    ("tls-self-signed", include_str!("tls_self_signed.rs")),
+    ("tls-silent", include_str!("tls_silent.rs")),
+    ("tls-unknown-issuer", include_str!("tls_unknown_issuer.rs")),
     ("tproxy-or-redirect-to-nothing", include_str!("tproxy_or_redirect_to_nothing.rs")),
     ("tw-collision", include_str!("tw_collision.rs")),
     ("udp-filtered-or-silent", include_str!("udp_filtered_or_silent.rs")),
