@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 
 use crate::error::{LabError, Result};
 use crate::lab::Lab;
@@ -11,6 +13,8 @@ use crate::lab::Lab;
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    /// Not a root: what it issues says where its own certificate can be fetched.
+    below: bool,
 }
 
 /// What to issue.
@@ -37,7 +41,21 @@ fn authority(name: &str, by: Option<&Authority>) -> Result<Authority> {
         Some(by) => params.signed_by(&key, &by.issuer),
     };
     let pem = certificate.map_err(failed)?.pem();
-    Ok(Authority { issuer: Issuer::new(params, key), pem })
+    Ok(Authority { issuer: Issuer::new(params, key), pem, below: by.is_some() })
+}
+
+/// Authority information access (RFC 5280 section 4.2.2.1): one caIssuers entry with a short URL.
+fn where_the_issuer_is(url: &str) -> CustomExtension {
+    let tagged = |tag: u8, content: &[u8]| {
+        let mut out = vec![tag, content.len() as u8];
+        out.extend_from_slice(content);
+        out
+    };
+    // 1.3.6.1.5.5.7.48.2 (id-ad-caIssuers), then the URL as a GeneralName of choice 6.
+    let mut description = tagged(0x06, &[0x2b, 6, 1, 5, 5, 7, 0x30, 2]);
+    description.extend(tagged(0x86, url.as_bytes()));
+    let content = tagged(0x30, &tagged(0x30, &description));
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content)
 }
 
 impl Authority {
@@ -72,6 +90,9 @@ impl Lab {
         params.distinguished_name.push(DnType::CommonName, wish.name);
         params.not_before = date_time_ymd(wish.years.0, 1, 1);
         params.not_after = date_time_ymd(wish.years.1, 1, 1);
+        if by.below {
+            params.custom_extensions.push(where_the_issuer_is("http://pki.example.test/issuer.der"));
+        }
         let key = KeyPair::generate().map_err(failed)?;
         let leaf = params.signed_by(&key, &by.issuer).map_err(failed)?.pem();
         let chain: String = std::iter::once(leaf).chain(and.iter().map(|one| one.pem.clone())).collect();

@@ -133,6 +133,7 @@ mod tcx_drop_egress;
 mod tcx_drop_ingress;
 mod tls_client_certificate;
 mod tls_expired;
+mod tls_garbage;
 mod tls_missing_intermediate;
 mod tls_not_yet_valid;
 mod tls_plaintext;
@@ -289,6 +290,7 @@ pub static ALL: &[&Case] = &[
     &tcx_drop_ingress::CASE,
     &tls_client_certificate::CASE,
     &tls_expired::CASE,
+    &tls_garbage::CASE,
     &tls_missing_intermediate::CASE,
     &tls_not_yet_valid::CASE,
     &tls_plaintext::CASE,

@@ -26,6 +26,6 @@ pub(super) static CASE: Case = Case {
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.write_etc("hosts", "127.0.0.1\tlocalhost\n203.0.113.2\tweb.example.test\n")?;
     lab.trust(&Authority::new("Lab Root")?)?;
-    lab.serve("server", "plain", "echo", &["tcp://[::]:8443"])?;
+    lab.serve("server", "mail", "greet", &["[::]:8443", "220 mail.example.test ESMTP"])?;
     Ok(Broken::by("tls-plaintext", json!({"kind": "tls-endpoint"})))
 }

@@ -1,6 +1,7 @@
 //! TCP services that misbehave, and a client that only holds connections.
 
 use std::fs::File;
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -31,6 +32,17 @@ pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
         }
         ("udp-flood", [count, target]) => udp_flood(number(count)?, target),
         ("reset", [address]) => reset(address),
+        // Speaks first, as SMTP and SSH do, and ends when the other side does.
+        ("greet", [address, greeting]) => {
+            let listener = listen(address)?;
+            ready()?;
+            for mut stream in listener.incoming().flatten() {
+                if stream.write_all(format!("{greeting}\r\n").as_bytes()).is_ok() {
+                    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                }
+            }
+            Ok(())
+        }
         ("close", [address]) => {
             let listener = listen(address)?;
             ready()?;
