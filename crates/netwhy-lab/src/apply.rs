@@ -64,6 +64,7 @@ pub fn run(command: &str, node: &mut Node) -> Result<()> {
             Ok(())
         }
         ["conntrack", "-F"] => node.conntrack_flush(),
+        ["conntrack", "-D", rest @ ..] => conntrack(rest, node),
         [tool @ ("iptables" | "ip6tables" | "iptables-legacy" | "ip6tables-legacy"), rest @ ..] => {
             ipt::run(tool, rest, node)
         }
@@ -85,6 +86,23 @@ pub fn run(command: &str, node: &mut Node) -> Result<()> {
         }
         _ => Err(not_understood(command)),
     }
+}
+
+/// `-p PROTO -s ADDRESS -d ADDRESS --sport PORT --dport PORT`: one entry.
+fn conntrack(words: &[&str], node: &mut Node) -> Result<()> {
+    let value = |option: &str| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1));
+    let missing = || not_understood(&format!("conntrack -D {}", words.join(" ")));
+    let end = |address: &str, port: &str| {
+        let address = crate::net::ip(value(address).ok_or_else(missing)?)?;
+        let port = value(port).map_or(Ok(0), |word| number(word))?;
+        Ok::<_, LabError>(std::net::SocketAddr::new(address, port))
+    };
+    let proto = match value("-p").copied() {
+        Some("tcp") => 6,
+        Some("udp") => 17,
+        _ => return Err(missing()),
+    };
+    node.conntrack_del(proto, end("-s", "--sport")?, end("-d", "--dport")?)
 }
 
 impl Node {

@@ -79,7 +79,9 @@ pub struct Broken {
     pub expect: Expect,
     /// What a person who knows would do. Does not depend on netwhy.
     pub heal: Option<Heal>,
-    /// How a person would repair one of several causes, where the printed fix is for a person to do.
+    /// How a person would repair one of several causes, where the printed fix is for a person to do. One that
+    /// is not among the expected causes comes to light only when those are repaired: naming it then is
+    /// neither right nor wrong.
     pub steps: Vec<(&'static str, Heal)>,
 }
 

@@ -1,8 +1,10 @@
 //! A running laboratory: nodes joined by cables, and the services in them.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -44,9 +46,32 @@ impl Drop for Service {
 /// A process just started, its output, and what it had said already.
 type Started = (Service, BufReader<ChildStdout>, String);
 
+/// How the directories of laboratories are called, and the file in them that is locked while one is in use.
+const PREFIX: &str = "netwhy-lab-";
+const LOCK: &str = "lock";
+
+static SWEEP: Once = Once::new();
+
+/// Removes what laboratories left behind that were killed: all else ends with the process, files do not.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        // One that cannot be opened is another user's, or is being made.
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
+        if lock.try_lock().is_ok() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Nodes, services and the directory with the nodes' own files. All of it is gone when this is dropped.
 #[derive(Debug)]
 pub struct Lab {
+    /// Held as long as the directory is in use.
+    _lock: File,
     // Services end before the nodes they live in.
     services: Vec<Service>,
     links: Vec<Link>,
@@ -59,11 +84,14 @@ impl Lab {
     /// An empty laboratory. `exe` is the program that answers to [`crate::hidden_main`].
     pub fn new(exe: PathBuf) -> Result<Self> {
         note_home()?;
+        SWEEP.call_once(sweep);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("netwhy-lab-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&directory)
-            .map_err(LabError::io(format!("create {}", directory.display())))?;
-        Ok(Lab { services: Vec::new(), links: Vec::new(), nodes: Vec::new(), directory, exe })
+        let directory = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", std::process::id()));
+        let failed = || format!("create {}", directory.display());
+        std::fs::create_dir_all(&directory).map_err(LabError::io(failed()))?;
+        let lock = File::create(directory.join(LOCK)).map_err(LabError::io(failed()))?;
+        lock.lock().map_err(LabError::io(failed()))?;
+        Ok(Lab { _lock: lock, services: Vec::new(), links: Vec::new(), nodes: Vec::new(), directory, exe })
     }
 
     /// As [`Self::new`], run by the program that is running.

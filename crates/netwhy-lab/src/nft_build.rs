@@ -1,7 +1,7 @@
 //! Builds nftables tables, chains, sets and rules and sends them as one transaction (uapi
 //! `linux/netfilter/nf_tables.h`), so that a case reads like the ruleset it makes:
 //!
-//! ```ignore
+//! ```text
 //! let handles = Nft::new(Table::Inet, "filter")
 //!     .base("output", Hook::Output, 0, Policy::Accept)
 //!     .rule("output", |r| r.tcp_dport(8080).counter().drop())

@@ -277,3 +277,34 @@ impl Drop for Node {
         let _ = self.holder.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netwhy_sys::caps::{self, Capability};
+
+    use super::*;
+
+    #[test]
+    fn the_namespace_the_lab_was_started_in_is_refused() {
+        note_home().unwrap();
+        assert!(matches!(refuse_home(), Err(LabError::OutsideLab)));
+        if caps::effective().unwrap().has(Capability::SysAdmin) {
+            netns::in_new_netns(|| refuse_home().unwrap()).unwrap();
+        } else {
+            println!("skipped in part: needs CAP_SYS_ADMIN to make another namespace");
+        }
+        assert!(matches!(refuse_home(), Err(LabError::OutsideLab)));
+    }
+
+    #[test]
+    fn only_settings_of_the_network_are_written() {
+        assert_eq!(
+            sysctl_path("net.ipv4.conf.eth0.rp_filter").unwrap(),
+            Path::new("/proc/sys/net/ipv4/conf/eth0/rp_filter")
+        );
+        assert_eq!(sysctl_path("net/ipv4/ip_forward").unwrap(), Path::new("/proc/sys/net/ipv4/ip_forward"));
+        for other in ["kernel.hostname", "net/../kernel/hostname", "/proc/sys/net/ipv4/ip_forward"] {
+            assert!(sysctl_path(other).is_err(), "{other}");
+        }
+    }
+}

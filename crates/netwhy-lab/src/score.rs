@@ -177,8 +177,9 @@ pub fn run(case: &Case, lab: Lab) -> Result<Row> {
             row.right =
                 expected.iter().filter(|one| heard.iter().any(|cause| same_cause(one, cause))).count();
             row.missed = expected.len() - row.right;
-            row.wrong =
-                heard.iter().filter(|cause| !expected.iter().any(|one| same_cause(one, cause))).count();
+            let aftermath = |cause: &CauseOut| running.broken.steps.iter().any(|(id, _)| *id == cause.id);
+            let known = |cause: &CauseOut| expected.iter().any(|one| same_cause(one, cause));
+            row.wrong = heard.iter().filter(|cause| !known(cause) && !aftermath(cause)).count();
         }
     }
     Ok(row)
@@ -247,6 +248,7 @@ fn repair(
         }
         acted = true;
         answer = answer::ask(case, &mut running.lab)?;
+        row.got.extend(answer.report.causes.iter().map(|cause| format!("then {}", said(cause))));
         if answer.report.verdict == Overall::Healthy {
             break;
         }
@@ -268,7 +270,9 @@ fn repair(
     }
     .to_owned();
     if well && answer.report.verdict != Overall::Healthy {
-        row.complaints.push(format!("repaired, and yet the verdict is {:?}", answer.report.verdict));
+        let still: Vec<String> = answer.report.causes.iter().map(said).collect();
+        let verdict = answer.report.verdict;
+        row.complaints.push(format!("repaired, and yet the verdict is {verdict:?}: {}", still.join("; ")));
     }
     Ok(heard)
 }

@@ -22,9 +22,11 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.link_mtu("eth0", 1200)?;
-    Ok(Broken::by("mtu-below-ipv6-minimum", locus::link("eth0")).heal(|lab| {
-        let client = lab.node("client")?;
-        client.link_mtu("eth0", 1500)?;
-        client.addr_add("eth0", "2001:db8:1::1/64")
-    }))
+    Ok(Broken::by("mtu-below-ipv6-minimum", locus::link("eth0"))
+        .step("route-missing", |lab| lab.node("client")?.addr_add("eth0", "2001:db8:1::1/64"))
+        .heal(|lab| {
+            let client = lab.node("client")?;
+            client.link_mtu("eth0", 1500)?;
+            client.addr_add("eth0", "2001:db8:1::1/64")
+        }))
 }

@@ -65,6 +65,21 @@ fn extension(name: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The match `conntrack` on the state alone: `struct xt_conntrack_mtinfo3`.
+fn conntrack(states: u32) -> Vec<u8> {
+    const REVISION: usize = 31;
+    // Eight addresses of 16 bytes, two times, a protocol and four ports come before these.
+    const MATCH_FLAGS: usize = 146;
+    const STATE_MASK: usize = 150;
+    let mut data = vec![0; 164];
+    let states = u16::try_from(states).unwrap_or(0);
+    data[MATCH_FLAGS..MATCH_FLAGS + 2].copy_from_slice(&1_u16.to_ne_bytes());
+    data[STATE_MASK..STATE_MASK + 2].copy_from_slice(&states.to_ne_bytes());
+    let mut bytes = extension("conntrack", &data);
+    bytes[REVISION] = 3;
+    bytes
+}
+
 /// `struct xt_standard_target`.
 pub(super) fn standard(verdict: i32) -> Vec<u8> {
     extension("", &verdict.to_ne_bytes())
@@ -170,7 +185,7 @@ impl IptRule {
         self
     }
 
-    /// `-m state --state`: 1 invalid, 2 established, 4 related, 8 new.
+    /// `-m conntrack --ctstate`: 1 invalid, 2 established, 4 related, 8 new.
     #[must_use]
     pub const fn state(mut self, bits: u32) -> Self {
         self.state = Some(bits);
@@ -193,7 +208,7 @@ impl IptRule {
             matches.extend(extension(if self.proto == 6 { "tcp" } else { "udp" }, &data));
         }
         if let Some(bits) = self.state {
-            matches.extend(extension("state", &bits.to_ne_bytes()));
+            matches.extend(conntrack(bits));
         }
         Ok(Entry::new(family, &self.head(family)?, &matches, &self.target_bytes()?))
     }
@@ -249,22 +264,40 @@ impl IptRule {
             Target::Jump(_) => standard(0),
             Target::Reject(with) => extension("REJECT", &with.to_ne_bytes()),
             Target::Notrack => extension("NOTRACK", &[]),
-            Target::Dnat(address, port) => extension("DNAT", &range(address, *port)?),
-            Target::Snat(address) => extension("SNAT", &range(address, None)?),
+            Target::Dnat(address, port) => dnat(address, *port)?,
+            Target::Snat(address) => extension("SNAT", &range(address)?),
             Target::Masquerade => extension("MASQUERADE", &[&1_u32.to_ne_bytes()[..], &[0; 16]].concat()),
         })
     }
 }
 
-/// `struct nf_nat_ipv4_multi_range_compat` with one range.
-fn range(address: &str, port: Option<u16>) -> Result<Vec<u8>> {
-    let IpAddr::V4(address) = ip(address)? else {
-        return Err(LabError::Usage(format!("{address} is not IPv4")));
-    };
-    // NF_NAT_RANGE_MAP_IPS 1, NF_NAT_RANGE_PROTO_SPECIFIED 2.
-    let flags: u32 = if port.is_some() { 3 } else { 1 };
+/// `NF_NAT_RANGE_MAP_IPS` and `NF_NAT_RANGE_PROTO_SPECIFIED`.
+const MAP_ADDRESS: u32 = 1;
+const MAP_PORT: u32 = 2;
+
+fn four(text: &str) -> Result<[u8; 4]> {
+    match ip(text)? {
+        IpAddr::V4(address) => Ok(address.octets()),
+        IpAddr::V6(address) => Err(LabError::Usage(format!("{address} is not IPv4"))),
+    }
+}
+
+/// DNAT of revision 2: `struct nf_nat_range2`, addresses in 16 bytes each, then ports.
+fn dnat(address: &str, port: Option<u16>) -> Result<Vec<u8>> {
+    const REVISION: usize = 31;
+    let mut address = four(address)?.to_vec();
+    address.resize(16, 0);
+    let flags = if port.is_some() { MAP_ADDRESS | MAP_PORT } else { MAP_ADDRESS };
     let port = port.unwrap_or(0).to_be_bytes();
-    let parts =
-        [&1_u32.to_ne_bytes()[..], &flags.to_ne_bytes(), &address.octets(), &address.octets(), &port, &port];
+    let parts = [&flags.to_ne_bytes()[..], &address, &address, &port, &port, &[0; 4]];
+    let mut bytes = extension("DNAT", &parts.concat());
+    bytes[REVISION] = 2;
+    Ok(bytes)
+}
+
+/// `struct nf_nat_ipv4_multi_range_compat` with one range of one address.
+fn range(address: &str) -> Result<Vec<u8>> {
+    let address = four(address)?;
+    let parts = [&1_u32.to_ne_bytes()[..], &MAP_ADDRESS.to_ne_bytes(), &address, &address, &[0; 4]];
     Ok(parts.concat())
 }
