@@ -426,6 +426,10 @@ impl Scene {
     pub(crate) fn answer_out(self) -> Self {
         self.packet(false, true, 0x12)
     }
+    /// The client's ACK arrived here.
+    pub(crate) fn ack_in(self) -> Self {
+        self.packet(true, false, 0x10)
+    }
     /// A reset left here in the target's name.
     pub(crate) fn reset_out(self) -> Self {
         self.packet(false, true, 0x14)

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod netfilter;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};

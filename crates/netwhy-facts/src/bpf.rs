@@ -43,3 +43,22 @@ pub struct BpfAttached {
     /// Processes that hold the program or link open, when readable.
     pub holders: Reading<Vec<(u32, String)>>,
 }
+
+/// What programs did with a packet of the flow when the kernel was asked to run them on it (BPF_PROG_TEST_RUN).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BpfTrials(pub Vec<BpfTrial>);
+
+impl Fact for BpfTrials {
+    const KIND: &'static str = "bpf-trials";
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BpfTrial {
+    /// Program id.
+    pub prog_id: u32,
+    /// True for the packet toward the target, false for its answer.
+    pub request: bool,
+    /// What the program returned, in the numbers of its kind (XDP_*, TC_ACT_*, NF_*, 0 or 1 for control groups).
+    pub result: u32,
+}

@@ -54,6 +54,7 @@ kinds!(
     address::Addresses,
     attempt::Attempts,
     bpf::BpfPrograms,
+    bpf::BpfTrials,
     capture::FlowCapture,
     conntrack::Conntrack,
     conntrack::CtEntries,

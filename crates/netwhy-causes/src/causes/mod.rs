@@ -6,6 +6,7 @@ pub mod accept_queue_full;
 pub mod addr_missing;
 pub mod arp_sysctl;
 pub mod backlog_too_small;
+pub mod bpf_drop;
 pub mod bridge_port_blocked;
 pub mod bridge_port_missing;
 pub mod conntrack_full;
@@ -106,6 +107,7 @@ pub static ALL: &[&Cause] = &[
     &addr_missing::CAUSE,
     &arp_sysctl::CAUSE,
     &backlog_too_small::CAUSE,
+    &bpf_drop::CAUSE,
     &bridge_port_blocked::CAUSE,
     &bridge_port_missing::CAUSE,
     &conntrack_full::CAUSE,
@@ -207,6 +209,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("addr-missing", include_str!("addr_missing.rs")),
     ("arp-sysctl", include_str!("arp_sysctl.rs")),
     ("backlog-too-small", include_str!("backlog_too_small.rs")),
+    ("bpf-drop", include_str!("bpf_drop.rs")),
     ("bridge-port-blocked", include_str!("bridge_port_blocked.rs")),
     ("bridge-port-missing", include_str!("bridge_port_missing.rs")),
     ("conntrack-full", include_str!("conntrack_full.rs")),

@@ -35,7 +35,7 @@ pub static CAUSE: Cause = Cause {
     id: "path-or-remote-drop",
     title: "the packets leave this host and nothing comes back",
     scenarios: &[Scenario::Connect],
-    roles: &[Role::Client],
+    roles: &[Role::Client, Role::Transit],
     layer: Layer::Path,
     scope: Scope::FailedFlow,
     needs: &["attempts", "capture", "mib", "paths", "addresses"],
@@ -44,6 +44,9 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
+    if case.question.role == Role::Transit {
+        return in_between(case);
+    }
     // UDP silence is no failure: a datagram need not be answered (udp-filtered-or-silent).
     if case.target_is_local() || case.flow.proto == Proto::Udp || case.fate() != Fate::Fails {
         return Verdict::Silent;
@@ -72,6 +75,43 @@ fn judge(case: &Case<'_>) -> Verdict {
         return finding(case).consistent();
     }
     finding(case).proven()
+}
+
+/// Asked on a host between: what came was passed on, and nothing came back to it. Who loses it is not known here, so
+/// this yields to every explanation on this host.
+fn in_between(case: &Case<'_>) -> Verdict {
+    let s = &case.seen;
+    if !s.known || s.requests_in == 0 || case.flow.proto == Proto::Udp {
+        return Verdict::Silent;
+    }
+    if s.requests_out == 0 {
+        return Verdict::ruled_out(
+            "no packet of the flow left this host, so nothing beyond it can have dropped it",
+            case.ev_capture().into_iter().collect(),
+        );
+    }
+    if s.answers_in + s.resets_in > 0 || !s.icmp_in.is_empty() || s.lost > 0 {
+        return Verdict::Silent;
+    }
+    let flow = case.flow;
+    let next = match &case.forward.end {
+        netwhy_walk::End::Sent { dev, next_hop: Some(hop) } => format!("to {hop} on {dev}"),
+        netwhy_walk::End::Sent { dev, .. } => format!("by {dev}"),
+        _ => "on".into(),
+    };
+    Finding::new(
+        Locus::RemoteEndpoint { address: flow.dst, port: flow.dport, proto: flow.proto },
+        format!("this host passes packets for {} {next}, and nothing comes back to it", flow.target()),
+    )
+    .maybe(case.ev_capture())
+    .fix(Fix::act(format!("on {}: netwhy connect {} --inbound --from {}", flow.dst, flow.target(), client(case))))
+    .verify(case.ask_again())
+    .outside()
+    .consistent()
+}
+
+fn client(case: &Case<'_>) -> String {
+    case.question.from.or(case.flow.src).map_or("CLIENT".into(), |s| s.to_string())
 }
 
 fn without_capture(case: &Case<'_>) -> Verdict {
