@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netwhy_facts::Reading;
-use netwhy_facts::bpf::{BpfAttached, BpfPrograms};
+use netwhy_facts::bpf::{BpfAttached, BpfGaps, BpfPrograms};
 use netwhy_facts::link::Link;
 use netwhy_sys::bpf::{self, AttachType, Attachments, LinkAt, LinkInfo, Object, QueryTarget};
 use netwhy_sys::{Errno, SysError};
 
 pub use cgroup::{Mount, cgroup_mount, directories};
 pub use netfilter::decode_hook;
+pub use trial::TrialPacket;
 
 use crate::collector::{Collector, now, read_text};
 use crate::error::CollectError;
@@ -31,9 +32,34 @@ impl Collector {
     /// ancestors, in the namespace, and at netfilter hooks. Without processes, those of the scope's process.
     ///
     /// `Known` means that every hook was asked, but for the security modules' where the privilege to list links is
-    /// missing. Who holds a program is `NotAsked`: see
+    /// missing and those [`Self::bpf_and_gaps`] names. Who holds a program is `NotAsked`: see
     /// [`Self::bpf_holders`].
     pub fn bpf(&self, devices: Option<&[u32]>, processes: &[u32]) -> Reading<BpfPrograms> {
+        self.bpf_and_gaps(devices, processes).0
+    }
+
+    /// As [`Self::bpf`], with the hooks that could not be asked: control groups that this mount namespace does not
+    /// show must not hide what is on the devices.
+    pub fn bpf_and_gaps(
+        &self,
+        devices: Option<&[u32]>,
+        processes: &[u32],
+    ) -> (Reading<BpfPrograms>, Reading<BpfGaps>) {
+        let mut gaps = Vec::new();
+        let programs = self.programs(devices, processes, &mut gaps);
+        let gaps = match &programs {
+            Reading::Known { source, at, .. } => Reading::known(BpfGaps(gaps), source.clone(), *at),
+            absent => absent.as_ref().map(|_| BpfGaps::default()),
+        };
+        (programs, gaps)
+    }
+
+    fn programs(
+        &self,
+        devices: Option<&[u32]>,
+        processes: &[u32],
+        gaps: &mut Vec<(String, String)>,
+    ) -> Reading<BpfPrograms> {
         Self::reading("BPF_PROG_QUERY, IFLA_XDP, RTM_GETTFILTER", NEEDS, || {
             let mut found = Found::new(self, links()?);
             let wanted = |ifindex: u32| devices.is_none_or(|devices| devices.contains(&ifindex));
@@ -48,7 +74,9 @@ impl Collector {
             for (hook, attached) in in_netns {
                 found.attachments(hook, &attached, |_| ());
             }
-            found.cgroups(processes)?;
+            if let Err(error) = found.cgroups(processes) {
+                gaps.push(("control groups".into(), error.to_string()));
+            }
             found.netfilter()?;
             found.security();
             Ok(BpfPrograms(found.programs))

@@ -44,6 +44,14 @@ pub struct BpfAttached {
     pub holders: Reading<Vec<(u32, String)>>,
 }
 
+/// Hooks that could not be asked although others could: what, and why.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BpfGaps(pub Vec<(String, String)>);
+
+impl Fact for BpfGaps {
+    const KIND: &'static str = "bpf-gaps";
+}
+
 /// What programs did with a packet of the flow when the kernel was asked to run them on it (BPF_PROG_TEST_RUN).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BpfTrials(pub Vec<BpfTrial>);

@@ -53,6 +53,7 @@ macro_rules! kinds {
 kinds!(
     address::Addresses,
     attempt::Attempts,
+    bpf::BpfGaps,
     bpf::BpfPrograms,
     bpf::BpfTrials,
     capture::FlowCapture,

@@ -22,7 +22,7 @@
 //! ## References
 //! bpf(2), tc-bpf(8), bpftool(8); Documentation/bpf; net/core/filter.c, net/core/dev.c (do_xdp_generic).
 
-use netwhy_facts::bpf::{BpfAttached, BpfPrograms, BpfTrials};
+use netwhy_facts::bpf::{BpfAttached, BpfGaps, BpfPrograms, BpfTrials};
 use netwhy_facts::link::Links;
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Proto, Role};
@@ -42,7 +42,17 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Inbound, Role::Transit],
     layer: Layer::Bpf,
     scope: Scope::EveryFlow,
-    needs: &["bpf", "bpf-trials", "links", "mib", "capture", "attempts", "addresses", "kernel-events"],
+    needs: &[
+        "bpf",
+        "bpf-gaps",
+        "bpf-trials",
+        "links",
+        "mib",
+        "capture",
+        "attempts",
+        "addresses",
+        "kernel-events",
+    ],
     explains: &[
         "path-or-remote-drop",
         "neigh-unresolved",
@@ -72,6 +82,8 @@ pub struct Suspect<'a> {
     place: Place,
     /// The attachment; absent for a classic filter without an id.
     pub program: Option<&'a BpfAttached>,
+    /// Preference of the tc filter that carries it.
+    pref: Option<u32>,
     /// Toward the target, or back.
     pub request: bool,
     /// The packet as the program would see it.
@@ -89,7 +101,7 @@ fn judge(case: &Case<'_>) -> Verdict {
             Some(absence) if case.vanished().is_some() && case.obstacles().is_empty() => {
                 Verdict::unknown("whether a BPF program drops the flow", absence)
             }
-            _ => Verdict::Silent,
+            _ => gap(case),
         };
     }
     let tried: Vec<(&Suspect<'_>, Option<bool>)> = suspects.iter().map(|s| (s, drops(case, s))).collect();
@@ -107,6 +119,20 @@ fn judge(case: &Case<'_>) -> Verdict {
         [only] if only.place != Place::Unseen && nothing_else(case) => finding(case, only, false).proven(),
         [first, ..] if nothing_else(case) => finding(case, first, false).consistent(),
         _ => Verdict::Silent,
+    }
+}
+
+/// Hooks that could not be asked, where a program there could be the one.
+fn gap(case: &Case<'_>) -> Verdict {
+    if case.vanished().is_none() || !case.obstacles().is_empty() || !nothing_else(case) {
+        return Verdict::Silent;
+    }
+    match case.facts.value::<BpfGaps>().and_then(|g| g.0.first()) {
+        Some((what, why)) => Verdict::unknown(
+            format!("whether a BPF program of {what} drops the flow"),
+            netwhy_facts::Absence::Unsupported(why.clone()),
+        ),
+        None => Verdict::Silent,
     }
 }
 
@@ -158,7 +184,9 @@ fn on_path<'a>(case: &Case<'a>, path: &'a Path, request: bool, wanted: Place) ->
         let place = match step.stage {
             Stage::Xdp => Place::Unseen,
             Stage::CgroupBpf if hook.contains("connect") || hook.contains("sendmsg") => Place::Call,
-            Stage::CgroupBpf | Stage::TcEgress | Stage::Output | Stage::Postrouting if wanted == Place::Outgoing => {
+            Stage::CgroupBpf | Stage::TcEgress | Stage::Output | Stage::Postrouting
+                if wanted == Place::Outgoing =>
+            {
                 Place::Outgoing
             }
             Stage::CgroupBpf if hook != "cgroup-ingress" => Place::Outgoing,
@@ -167,6 +195,10 @@ fn on_path<'a>(case: &Case<'a>, path: &'a Path, request: bool, wanted: Place) ->
         if place != wanted {
             continue;
         }
+        let pref = match locus {
+            Locus::Filter { pref, .. } => Some(*pref),
+            _ => None,
+        };
         let locus = match (locus, program) {
             (Locus::Filter { dev, .. }, Some(p)) => Locus::Bpf {
                 hook: p.hook.clone(),
@@ -178,14 +210,22 @@ fn on_path<'a>(case: &Case<'a>, path: &'a Path, request: bool, wanted: Place) ->
         };
         let packet = if place == Place::Unseen { &path.packet } else { &path.finally };
         if !out.iter().any(|s| s.locus == locus) {
-            out.push(Suspect { locus, place, program, request, packet });
+            out.push(Suspect { locus, place, program, pref, request, packet });
         }
     }
     // The control group of the receiving socket is asked last; the walker does not know which one that is.
     if wanted == Place::Inside && case.question.role != Role::Transit {
         for p in programs.iter().filter(|p| p.hook == "cgroup-ingress") {
-            let locus = Locus::Bpf { hook: p.hook.clone(), dev: None, prog_id: p.prog_id, name: p.name.clone() };
-            out.push(Suspect { locus, place: Place::Inside, program: Some(p), request, packet: &path.finally });
+            let locus =
+                Locus::Bpf { hook: p.hook.clone(), dev: None, prog_id: p.prog_id, name: p.name.clone() };
+            out.push(Suspect {
+                locus,
+                place: Place::Inside,
+                program: Some(p),
+                pref: None,
+                request,
+                packet: &path.finally,
+            });
         }
     }
     out
@@ -304,7 +344,10 @@ fn finding(case: &Case<'_>, s: &Suspect<'_>, ran: bool) -> Finding {
             let at = p.cgroup.as_deref().map(|c| format!(" of cgroup {c}")).unwrap_or_default();
             Evidence::new(
                 "program",
-                format!("program {} {:?} (tag {}) is attached at {}{at}{who}", p.prog_id, p.name, p.tag, p.hook),
+                format!(
+                    "program {} {:?} (tag {}) is attached at {}{at}{who}",
+                    p.prog_id, p.name, p.tag, p.hook
+                ),
                 "BPF_PROG_QUERY",
             )
             .value(p.prog_id)
@@ -331,8 +374,12 @@ fn detach(s: &Suspect<'_>) -> Vec<Fix> {
             Locus::Filter { dev, parent, pref, .. } => {
                 let side = if parent.ends_with("fff3") { "egress" } else { "ingress" };
                 vec![
-                    Fix::run("delete the filter", format!("tc filter del dev {dev} {side} pref {pref}"), String::new())
-                        .risk(risk),
+                    Fix::run(
+                        "delete the filter",
+                        format!("tc filter del dev {dev} {side} pref {pref}"),
+                        String::new(),
+                    )
+                    .risk(risk),
                 ]
             }
             _ => vec![],
@@ -346,8 +393,12 @@ fn detach(s: &Suspect<'_>) -> Vec<Fix> {
     match (p.hook.as_str(), p.link_id) {
         (_, Some(link)) => {
             vec![
-                Fix::run("detach the program's link", format!("bpftool link detach id {link}"), String::new())
-                    .risk(risk),
+                Fix::run(
+                    "detach the program's link",
+                    format!("bpftool link detach id {link}"),
+                    String::new(),
+                )
+                .risk(risk),
             ]
         }
         ("xdp-generic", _) => vec![
@@ -380,7 +431,15 @@ fn detach(s: &Suspect<'_>) -> Vec<Fix> {
         (h, _) if h.starts_with("tc-") => {
             let side = h.trim_start_matches("tc-");
             vec![
-                Fix::run("delete the filter", format!("tc filter del dev {dev} {side}"), String::new()).risk(risk),
+                match s.pref {
+                    Some(pref) => Fix::run(
+                        "delete the filter",
+                        format!("tc filter del dev {dev} {side} pref {pref}"),
+                        String::new(),
+                    ),
+                    None => Fix::act(format!("delete the filter: tc filter show dev {dev} {side}")),
+                }
+                .risk(risk),
             ]
         }
         (h, _) if h.starts_with("cgroup") => {

@@ -61,7 +61,9 @@ pub mod overlay_unreachable;
 pub mod path_hop_unreachable;
 pub mod path_or_remote_drop;
 pub mod port_bind_failure;
+pub mod reply_lost_upstream;
 pub mod reply_route_missing;
+pub mod request_not_arriving;
 pub mod reset_after_accept;
 pub mod reuseport_dead_member;
 pub mod route_missing;
@@ -162,7 +164,9 @@ pub static ALL: &[&Cause] = &[
     &path_hop_unreachable::CAUSE,
     &path_or_remote_drop::CAUSE,
     &port_bind_failure::CAUSE,
+    &reply_lost_upstream::CAUSE,
     &reply_route_missing::CAUSE,
+    &request_not_arriving::CAUSE,
     &reset_after_accept::CAUSE,
     &reuseport_dead_member::CAUSE,
     &route_missing::CAUSE,
@@ -264,7 +268,9 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("path-hop-unreachable", include_str!("path_hop_unreachable.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("port-bind-failure", include_str!("port_bind_failure.rs")),
+    ("reply-lost-upstream", include_str!("reply_lost_upstream.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
+    ("request-not-arriving", include_str!("request_not_arriving.rs")),
     ("reset-after-accept", include_str!("reset_after_accept.rs")),
     ("reuseport-dead-member", include_str!("reuseport_dead_member.rs")),
     ("route-missing", include_str!("route_missing.rs")),

@@ -104,7 +104,12 @@ fn in_between(case: &Case<'_>) -> Verdict {
         format!("this host passes packets for {} {next}, and nothing comes back to it", flow.target()),
     )
     .maybe(case.ev_capture())
-    .fix(Fix::act(format!("on {}: netwhy connect {} --inbound --from {}", flow.dst, flow.target(), client(case))))
+    .fix(Fix::act(format!(
+        "on {}: netwhy connect {} --inbound --from {}",
+        flow.dst,
+        flow.target(),
+        client(case)
+    )))
     .verify(case.ask_again())
     .outside()
     .consistent()

@@ -49,13 +49,20 @@ fn judge(case: &Case<'_>) -> Verdict {
         return Verdict::Silent;
     }
     if s.acks > 0 || s.resets_out > 0 {
-        return Verdict::ruled_out("the client acknowledged an answer", case.ev_capture().into_iter().collect());
+        return Verdict::ruled_out(
+            "the client acknowledged an answer",
+            case.ev_capture().into_iter().collect(),
+        );
     }
     let client = case.question.from.or(case.flow.src);
     let refused = s.icmp_in.first();
     let (locus, where_) = match (refused, &case.reply.end) {
         (Some(p), _) => (
-            Locus::Hop { address: Some(p.src), ttl: 0, detail: "refuses the answer with an ICMP error".into() },
+            Locus::Hop {
+                address: Some(p.src),
+                ttl: 0,
+                detail: "refuses the answer with an ICMP error".into(),
+            },
             format!("; {} refuses them with an ICMP error", p.src),
         ),
         (None, End::Sent { next_hop: Some(hop), dev }) => (

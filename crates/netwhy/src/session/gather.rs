@@ -119,7 +119,9 @@ impl Session {
         let c = &self.collector;
         self.facts.put(c.neigh_tables());
         self.facts.put(c.xfrm());
-        self.facts.put(c.bpf(devices.as_deref(), &[std::process::id()]));
+        let (programs, gaps) = c.bpf_and_gaps(devices.as_deref(), &[std::process::id()]);
+        self.facts.put(programs);
+        self.facts.put(gaps);
         self.facts.put(c.tc(devices.as_deref()));
         self.facts.put(c.fdb());
         self.gather_sockets();

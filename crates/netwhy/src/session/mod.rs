@@ -5,6 +5,7 @@
 
 mod experiment;
 mod gather;
+mod programs;
 mod reframe;
 mod reproduce;
 mod walk;
@@ -88,7 +89,8 @@ impl Session {
         self.reframe();
         let paths = predict(&self.facts, &self.question);
         let mut judgement = engine::judge(&self.facts, &self.question, &paths);
-        if self.try_again(&paths) {
+        let ran = self.try_programs(&paths);
+        if self.try_again(&paths) || ran {
             judgement = engine::judge(&self.facts, &self.question, &paths);
         }
         if self.wants_experiments(&judgement) && !self.is_interrupted() {
