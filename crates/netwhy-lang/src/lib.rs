@@ -4,9 +4,19 @@
 //! [`types::Probes`], what it can do through [`features::Features`].
 #![forbid(unsafe_code)]
 
+pub mod asm;
+pub mod ast;
+mod codegen;
+mod compile;
+pub mod diag;
 pub mod features;
 pub mod helpers;
 pub mod insn;
+mod lexer;
 mod listing;
+pub mod parser;
+pub mod passes;
 pub mod program;
 pub mod types;
+
+pub use compile::{Compiled, Options, compile};

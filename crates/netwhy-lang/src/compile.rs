@@ -1,0 +1,128 @@
+//! The order of the passes, in one function.
+
+use crate::codegen::{self, Maps, Shared};
+use crate::diag::{Diagnostic, Result};
+use crate::features::Features;
+use crate::passes::expand::expand;
+use crate::passes::fields::World;
+use crate::passes::infer::infer;
+use crate::program::{Config, MissingProbes, ProgramSpec};
+use crate::types::{Probes, Types};
+use crate::{ast, parser};
+
+/// What comes from the command line and the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Positional parameters, `$1` first.
+    pub params: Vec<String>,
+    /// Settings, overridden by the script's own.
+    pub config: Config,
+}
+
+/// A compiled script and what should be said about it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The result.
+    pub spec: ProgramSpec,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Settings that only user space looks at.
+const OTHER: [&str; 14] = [
+    "cache_user_symbols",
+    "cpp_demangle",
+    "lazy_symbolication",
+    "license",
+    "log_size",
+    "max_ast_nodes",
+    "max_bpf_progs",
+    "max_cat_bytes",
+    "max_probes",
+    "max_type_res_iterations",
+    "on_stack_limit",
+    "perf_rb_pages",
+    "stack_mode",
+    "str_trunc_trailer",
+];
+
+/// Compiles a script.
+pub fn compile(
+    script: &str,
+    options: &Options,
+    types: &dyn Types,
+    probes: &dyn Probes,
+    features: &Features,
+) -> Result<Compiled> {
+    let tree = parser::parse(script)?;
+    let config = settings(&tree, &options.config)?;
+    // Macros and parameters first: a wildcard may be a parameter.
+    let (units, params) = expand(&tree, &config, &options.params, probes)?;
+    let world = World { types, structs: &tree.structs, strlen: config.max_strlen };
+    // Names are resolved inside, then types until they settle.
+    let inferred = infer(units, world, &tree.enumerators, features)?;
+    let mut shared = Shared {
+        world,
+        features,
+        enumerators: &tree.enumerators,
+        maps: Maps::default(),
+        actions: Vec::new(),
+    };
+    codegen::layout(&mut shared, &inferred.maps, &tree.maps, &config)?;
+    // The scratch map has a place before anybody knows its size.
+    let count = u32::try_from(inferred.units.len()).unwrap_or(u32::MAX).max(1);
+    shared.maps.scratch(0, count);
+    let mut programs = Vec::new();
+    let mut scratch = 0;
+    for (index, unit) in inferred.units.iter().enumerate() {
+        let (program, size) = codegen::program(&mut shared, unit, index as u32)?;
+        scratch = scratch.max(size);
+        programs.push(program);
+    }
+    shared.maps.set_scratch_size(scratch);
+    let spec = ProgramSpec { programs, maps: shared.maps.specs, actions: shared.actions, config, params };
+    Ok(Compiled { spec, warnings: inferred.warnings })
+}
+
+fn settings(tree: &ast::Script, base: &Config) -> Result<Config> {
+    let mut config = base.clone();
+    for (name, value, span) in &tree.config {
+        let short = name.strip_prefix("BPFTRACE_").unwrap_or(name).to_ascii_lowercase();
+        let bad = || Diagnostic::error(*span, format!("`{value}` is no value of `{name}`"));
+        let number = |low: u32, high: u32| {
+            value.parse::<u32>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(bad)
+        };
+        match short.as_str() {
+            "max_strlen" => config.max_strlen = number(1, 16384)?,
+            "max_map_keys" => config.max_map_keys = number(1, 1 << 26)?,
+            "print_maps_on_exit" => {
+                config.print_maps_on_exit = match value.as_str() {
+                    "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(bad()),
+                };
+            }
+            "missing_probes" => {
+                config.missing_probes = match value.as_str() {
+                    "error" => MissingProbes::Error,
+                    "warn" => MissingProbes::Warn,
+                    "ignore" => MissingProbes::Ignore,
+                    _ => return Err(bad()),
+                };
+            }
+            other if OTHER.contains(&other) => config.other.push((short.clone(), value.clone())),
+            other => {
+                let known = OTHER.iter().copied().chain([
+                    "max_strlen",
+                    "max_map_keys",
+                    "missing_probes",
+                    "print_maps_on_exit",
+                ]);
+                return Err(
+                    Diagnostic::error(*span, format!("unknown setting `{name}`")).nearest(other, known)
+                );
+            }
+        }
+    }
+    Ok(config)
+}

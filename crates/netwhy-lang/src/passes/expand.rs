@@ -1,0 +1,313 @@
+//! Macros, `#define`s and positional parameters are replaced; probes become units with ids on every expression.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{points, walk};
+use crate::ast::{Block, Expr, ExprKind, Macro, Probe, Script, Stmt, StmtKind};
+use crate::diag::{Diagnostic, Result};
+use crate::program::{Attach, Config, Kind, MissingProbes};
+use crate::types::Probes;
+
+/// A program to be: a body and the places it serves.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// Places; several only when the body does not depend on the place.
+    pub attach: Vec<Attach>,
+    /// What it is loaded as.
+    pub kind: Kind,
+    /// Between slashes.
+    pub predicate: Option<Expr>,
+    /// Statements.
+    pub body: Block,
+    /// Ids given: expressions have ids below this.
+    pub ids: u32,
+    /// Whether the body depends on the kind of context.
+    pub reads_context: bool,
+}
+
+/// Most programs a script may expand to.
+const MAX_UNITS: usize = 1024;
+/// Most expressions macros may expand to.
+const MAX_NODES: u32 = 200_000;
+
+struct Expander<'a> {
+    macros: BTreeMap<&'a str, &'a Macro>,
+    defines: BTreeMap<&'a str, &'a Expr>,
+    params: &'a [String],
+    used: BTreeSet<u32>,
+    depth: u32,
+    nodes: u32,
+    fresh: u32,
+}
+
+/// Units of a script and the positional parameters it reads.
+pub fn expand(
+    script: &Script,
+    config: &Config,
+    params: &[String],
+    probes: &dyn Probes,
+) -> Result<(Vec<Unit>, Vec<u32>)> {
+    let mut expander = Expander {
+        macros: script.macros.iter().map(|m| (m.name.as_str(), m)).collect(),
+        defines: script.defines.iter().map(|(n, e)| (n.as_str(), e)).collect(),
+        params,
+        used: BTreeSet::new(),
+        depth: 0,
+        nodes: 0,
+        fresh: 0,
+    };
+    let mut units = Vec::new();
+    for probe in &script.probes {
+        let mut probe: Probe = probe.clone();
+        if let Some(predicate) = &mut probe.predicate {
+            expander.expr(predicate)?;
+        }
+        expander.block(&mut probe.body)?;
+        let mut places = Vec::new();
+        for point in &probe.points {
+            let mut point = point.clone();
+            if point.text.contains('$') {
+                for (i, value) in params.iter().enumerate().rev() {
+                    point.text = point.text.replace(&format!("${}", i + 1), value);
+                    expander.used.insert(i as u32 + 1);
+                }
+            }
+            places.extend(points::expand(&point, probes, config.missing_probes)?);
+        }
+        if places.is_empty() && config.missing_probes == MissingProbes::Error {
+            continue;
+        }
+        let mut ids = 0;
+        let (mut context, mut place) = (false, false);
+        let mut visit = |e: &mut Expr| {
+            e.id = ids;
+            ids += 1;
+            match &e.kind {
+                ExprKind::Ident(name) => match name.as_str() {
+                    "args" | "retval" | "ctx" | "func" => (context, place) = (true, true),
+                    "probe" => place = true,
+                    n if n.starts_with("arg") || n.starts_with("sarg") => (context, place) = (true, true),
+                    _ => {}
+                },
+                ExprKind::Call(name, _) if name == "reg" || name == "override" => context = true,
+                _ => {}
+            }
+        };
+        if let Some(predicate) = &mut probe.predicate {
+            walk::exprs(predicate, &mut visit);
+        }
+        walk::block_exprs(&mut probe.body, &mut visit);
+        let mut groups: Vec<(Kind, Vec<Attach>)> = Vec::new();
+        for attach in places {
+            let kind = points::kind(&attach);
+            match groups.iter_mut().find(|(k, _)| *k == kind && !place) {
+                Some((_, list)) => list.push(attach),
+                None => groups.push((kind, vec![attach])),
+            }
+        }
+        for (kind, attach) in groups {
+            if units.len() >= MAX_UNITS {
+                let span = probe.points.first().map(|p| p.span).unwrap_or_default();
+                return Err(Diagnostic::error(
+                    span,
+                    format!("the script needs more than {MAX_UNITS} programs"),
+                )
+                .hint("a body that uses neither `args` nor `probe` is shared by all its probes"));
+            }
+            units.push(Unit {
+                attach,
+                kind,
+                predicate: probe.predicate.clone(),
+                body: probe.body.clone(),
+                ids,
+                reads_context: context,
+            });
+        }
+    }
+    Ok((units, expander.used.into_iter().collect()))
+}
+
+impl Expander<'_> {
+    fn block(&mut self, block: &mut Block) -> Result<()> {
+        let mut failed = None;
+        walk::block_exprs(block, &mut |e| {
+            if failed.is_none() {
+                failed = self.one(e).err();
+            }
+        });
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn expr(&mut self, e: &mut Expr) -> Result<()> {
+        let mut failed = None;
+        walk::exprs(e, &mut |e| {
+            if failed.is_none() {
+                failed = self.one(e).err();
+            }
+        });
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Replaces one expression; its parts are visited afterwards by the walk.
+    fn one(&mut self, e: &mut Expr) -> Result<()> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Diagnostic::error(e.span, "the macros of this script expand to too much code"));
+        }
+        match &mut e.kind {
+            ExprKind::Param(n) => {
+                self.used.insert(*n);
+                let value = (*n as usize).checked_sub(1).and_then(|i| self.params.get(i));
+                e.kind = match value {
+                    None => ExprKind::Int(0),
+                    Some(text) => match number(text) {
+                        Some(n) => ExprKind::Int(n),
+                        None => ExprKind::Str(text.clone()),
+                    },
+                };
+            }
+            ExprKind::ParamCount => e.kind = ExprKind::Int(self.params.len() as u64),
+            ExprKind::Call(name, args)
+                if name == "str" && matches!(args.first().map(|a| &a.kind), Some(ExprKind::Param(_))) =>
+            {
+                if let Some(ExprKind::Param(n)) = args.first().map(|a| &a.kind) {
+                    self.used.insert(*n);
+                    let value = (*n as usize).checked_sub(1).and_then(|i| self.params.get(i));
+                    e.kind = ExprKind::Str(value.cloned().unwrap_or_default());
+                }
+            }
+            ExprKind::Ident(name) => {
+                if let Some(value) = self.defines.get(name.as_str()) {
+                    let mut value = (*value).clone();
+                    value.span = e.span;
+                    *e = value;
+                    self.guard(e, Self::expr)?;
+                } else if let Some(m) = self.macros.get(name.as_str()).filter(|m| m.params.is_empty()) {
+                    let m = *m;
+                    self.call(m, Vec::new(), e)?;
+                }
+            }
+            ExprKind::Call(name, args) => {
+                if let Some(m) = self.macros.get(name.as_str()) {
+                    let m = *m;
+                    let args = std::mem::take(args);
+                    self.call(m, args, e)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn guard(&mut self, e: &mut Expr, f: impl FnOnce(&mut Self, &mut Expr) -> Result<()>) -> Result<()> {
+        if self.depth >= 8 {
+            return Err(Diagnostic::error(e.span, "macros that use themselves, or too deep"));
+        }
+        self.depth += 1;
+        let out = f(self, e);
+        self.depth -= 1;
+        out
+    }
+
+    fn call(&mut self, m: &Macro, args: Vec<Expr>, e: &mut Expr) -> Result<()> {
+        if args.len() != m.params.len() {
+            let text = format!("macro `{}` takes {} arguments, not {}", m.name, m.params.len(), args.len());
+            return Err(Diagnostic::error(e.span, text));
+        }
+        self.fresh += 1;
+        let fresh = self.fresh;
+        let mut body = m.body.clone();
+        let mut before = Vec::new();
+        let mut names: BTreeMap<&str, Expr> = BTreeMap::new();
+        for (param, arg) in m.params.iter().zip(args) {
+            match (param.chars().next(), &arg.kind) {
+                (Some('$'), ExprKind::Var(_)) | (Some('@'), ExprKind::Map { key: None, .. }) => {
+                    names.insert(param, arg);
+                }
+                (Some('@'), _) => {
+                    return Err(Diagnostic::error(arg.span, format!("`{param}` must be a map")));
+                }
+                (Some('$'), _) => {
+                    let name = format!("{}~{fresh}", &param[1..]);
+                    let var = Expr { id: 0, span: arg.span, kind: ExprKind::Var(name.clone()) };
+                    let kind = StmtKind::Let { name, ty: None, value: Some(arg) };
+                    before.push(Stmt { span: var.span, kind });
+                    names.insert(param, var);
+                }
+                _ => {
+                    names.insert(param, arg);
+                }
+            }
+        }
+        rename_decls(&mut body, fresh, &names);
+        walk::block_exprs(&mut body, &mut |e| {
+            let found = match &e.kind {
+                ExprKind::Ident(name) => names.get(name.as_str()),
+                ExprKind::Var(name) => names.get(format!("${name}").as_str()),
+                ExprKind::Map { name, .. } => names.get(format!("@{name}").as_str()),
+                _ => None,
+            };
+            match (found.map(|f| f.kind.clone()), &mut e.kind) {
+                (Some(ExprKind::Map { name: to, .. }), ExprKind::Map { name, .. }) => *name = to,
+                (Some(kind), _) => e.kind = kind,
+                (None, ExprKind::Var(name)) if !name.contains('~') => *name = format!("{name}~{fresh}"),
+                _ => {}
+            }
+        });
+        let value = match body.stmts.pop() {
+            Some(Stmt { kind: StmtKind::Expr(value), .. }) => value,
+            Some(other) => {
+                body.stmts.push(other);
+                Expr { id: 0, span: e.span, kind: ExprKind::Tuple(Vec::new()) }
+            }
+            None => Expr { id: 0, span: e.span, kind: ExprKind::Tuple(Vec::new()) },
+        };
+        before.append(&mut body.stmts);
+        e.kind = ExprKind::Block(Block { stmts: before }, Box::new(value));
+        // The walk goes on into the new parts; a macro inside of it is replaced there, so only depth is checked.
+        self.guard(e, Self::expr)
+    }
+}
+
+/// Variables declared by statements of a macro get names of their own.
+fn rename_decls(block: &mut Block, fresh: u32, names: &BTreeMap<&str, Expr>) {
+    for stmt in &mut block.stmts {
+        let rename = |name: &mut String| match names.get(format!("${name}").as_str()).map(|e| &e.kind) {
+            Some(ExprKind::Var(to)) => *name = to.clone(),
+            _ => *name = format!("{name}~{fresh}"),
+        };
+        match &mut stmt.kind {
+            StmtKind::Let { name, .. } => rename(name),
+            StmtKind::Range { name, body, .. } => {
+                rename(name);
+                rename_decls(body, fresh, names);
+            }
+            StmtKind::Each { name, body, map } => {
+                rename(name);
+                if let Some(ExprKind::Map { name: to, .. }) =
+                    names.get(format!("@{map}").as_str()).map(|e| &e.kind)
+                {
+                    *map = to.clone();
+                }
+                rename_decls(body, fresh, names);
+            }
+            StmtKind::If { then, other, .. } => {
+                rename_decls(then, fresh, names);
+                rename_decls(other, fresh, names);
+            }
+            StmtKind::While { body, .. } | StmtKind::Unroll { body, .. } | StmtKind::Block(body) => {
+                rename_decls(body, fresh, names);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    let (minus, digits) = text.strip_prefix('-').map_or((false, text), |d| (true, d));
+    let n = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
+        None => digits.parse().ok()?,
+    };
+    Some(if minus { n.wrapping_neg() } else { n })
+}

@@ -1,0 +1,218 @@
+//! Types of values while compiling.
+
+use crate::program::{Part, RawMember, Shape};
+use crate::types::TypeId;
+
+/// Where memory is, and so how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// Reached from a typed argument: plain loads, faults are handled by the kernel.
+    Btf,
+    /// Kernel memory: `probe_read_kernel`.
+    Kernel,
+    /// User memory: `probe_read_user`.
+    User,
+    /// The program's context at a constant offset: plain loads.
+    Ctx,
+}
+
+/// A structure of the kernel or of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StructRef {
+    /// From BTF.
+    Kernel(TypeId),
+    /// Index into the script's declarations.
+    Script(usize),
+}
+
+/// A C type; `Lazy` until somebody looks into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum C {
+    /// `void`
+    Void,
+    /// An integer.
+    Int {
+        /// Bytes.
+        size: u8,
+        /// Signed.
+        signed: bool,
+        /// Arrays of it are strings.
+        char_like: bool,
+    },
+    /// A pointer.
+    Ptr(Box<C>),
+    /// An array.
+    Array(Box<C>, u32),
+    /// A structure.
+    Struct(StructRef),
+    /// An enumeration.
+    Enum(TypeId, u8, bool),
+    /// Not looked at yet.
+    Lazy(TypeId),
+}
+
+/// An aggregation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Agg {
+    Count,
+    Sum { signed: bool },
+    Min { signed: bool },
+    Max { signed: bool },
+    Avg { signed: bool },
+    Stats { signed: bool },
+    Hist { bits: u8 },
+    Lhist { min: i64, max: i64, step: i64 },
+}
+
+/// The type of an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ty {
+    /// Not known yet.
+    Unknown,
+    /// No value.
+    None,
+    /// A number; always extended to 64 bits.
+    Int {
+        /// Bytes it came from.
+        size: u8,
+        /// Signed.
+        signed: bool,
+    },
+    /// 0 or 1.
+    Bool,
+    /// A kernel enum.
+    Enum(TypeId),
+    /// A string of so many bytes.
+    Str(u32),
+    /// Bytes with a length.
+    Buf(u32),
+    /// An address of IPv4 or IPv6.
+    Inet,
+    /// A hardware address.
+    Mac,
+    /// A kernel symbol.
+    Ksym,
+    /// A user symbol.
+    Usym,
+    /// A kernel stack.
+    Kstack(u32, String),
+    /// A user stack.
+    Ustack(u32, String),
+    /// A time to format.
+    Timestamp(String),
+    /// A cgroup's path.
+    CgroupPath,
+    /// A tuple, or a record when parts have names.
+    Tuple(Vec<(String, Ty)>),
+    /// A pointer.
+    Ptr(C, Space),
+    /// A structure or array in memory, not loaded.
+    Place(C, Space),
+    /// `args`
+    Args,
+    /// An aggregation, of a map or as assigned.
+    Agg(Agg),
+}
+
+impl Ty {
+    /// A 64-bit unsigned number.
+    pub const U64: Self = Self::Int { size: 8, signed: false };
+    /// A 64-bit signed number.
+    pub const I64: Self = Self::Int { size: 8, signed: true };
+
+    /// Whether the value fits a register.
+    pub fn scalar(&self) -> bool {
+        matches!(self, Self::Int { .. } | Self::Bool | Self::Enum(_) | Self::Ptr(..) | Self::Agg(_))
+    }
+
+    /// Whether it counts as signed in arithmetic.
+    pub fn signed(&self) -> bool {
+        match self {
+            Self::Int { signed, .. } => *signed,
+            Self::Agg(
+                Agg::Sum { signed }
+                | Agg::Min { signed }
+                | Agg::Max { signed }
+                | Agg::Avg { signed }
+                | Agg::Stats { signed },
+            ) => *signed,
+            _ => false,
+        }
+    }
+
+    /// How users would call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Unknown => "unknown".into(),
+            Self::None | Self::Args => "none".into(),
+            Self::Int { size, signed } => {
+                format!("{}int{}", if *signed { "" } else { "u" }, u32::from(*size) * 8)
+            }
+            Self::Bool => "bool".into(),
+            Self::Enum(_) => "enum".into(),
+            Self::Str(n) => format!("string[{n}]"),
+            Self::Buf(n) => format!("buf[{n}]"),
+            Self::Inet => "inet".into(),
+            Self::Mac => "mac_address".into(),
+            Self::Ksym => "ksym".into(),
+            Self::Usym => "usym".into(),
+            Self::Kstack(..) => "kstack".into(),
+            Self::Ustack(..) => "ustack".into(),
+            Self::Timestamp(_) => "timestamp".into(),
+            Self::CgroupPath => "cgroup_path".into(),
+            Self::Tuple(parts) => {
+                let parts: Vec<String> = parts.iter().map(|(_, t)| t.name()).collect();
+                format!("({})", parts.join(","))
+            }
+            Self::Ptr(..) => "pointer".into(),
+            Self::Place(C::Array(..), _) => "array".into(),
+            Self::Place(..) => "struct".into(),
+            Self::Agg(agg) => {
+                let text = format!("{agg:?}").to_lowercase();
+                format!("{}_t", text.split_whitespace().next().unwrap_or("aggregation"))
+            }
+        }
+    }
+
+    /// The shape in memory; raw structures and enums are completed by the caller.
+    pub fn shape(
+        &self,
+        enums: &dyn Fn(TypeId) -> Vec<(String, i64)>,
+        members: &dyn Fn(&C) -> (u32, Vec<RawMember>),
+    ) -> Shape {
+        match self {
+            Self::Int { signed, .. } => Shape::Int { signed: *signed },
+            Self::Bool => Shape::Bool,
+            Self::Enum(id) => Shape::Enum { values: enums(*id) },
+            Self::Str(size) => Shape::Str { size: *size },
+            Self::Buf(max) => Shape::Buf { max: *max },
+            Self::Inet => Shape::Inet,
+            Self::Mac => Shape::Mac,
+            Self::Ksym => Shape::Ksym,
+            Self::Usym => Shape::Usym,
+            Self::Kstack(depth, mode) => Shape::Kstack { depth: *depth, mode: mode.clone() },
+            Self::Ustack(depth, mode) => Shape::Ustack { depth: *depth, mode: mode.clone() },
+            Self::Timestamp(format) => Shape::Timestamp { format: format.clone() },
+            Self::CgroupPath => Shape::CgroupPath,
+            Self::Ptr(..) => Shape::Ptr,
+            Self::Tuple(list) => {
+                let mut offset = 0;
+                let mut parts = Vec::new();
+                for (name, ty) in list {
+                    let shape = ty.shape(enums, members);
+                    let size = shape.size();
+                    parts.push(Part { name: name.clone(), offset, shape });
+                    offset += size;
+                }
+                Shape::Tuple { size: offset, parts }
+            }
+            Self::Place(c, _) => {
+                let (size, members) = members(c);
+                Shape::Struct { size: size.next_multiple_of(8), members }
+            }
+            Self::Agg(_) => Shape::Int { signed: self.signed() },
+            Self::Unknown | Self::None | Self::Args => Shape::Int { signed: true },
+        }
+    }
+}
