@@ -20,6 +20,22 @@ pub struct FlowPaths {
     pub beyond: Vec<Path>,
 }
 
+impl FlowPaths {
+    /// The flow as judges see it.
+    pub fn case<'a>(&'a self, facts: &'a Facts, question: &'a Question) -> Case<'a> {
+        let seen = Seen::of(facts, &self.flow, &self.forward, question.role, question.from);
+        Case {
+            facts,
+            question,
+            flow: &self.flow,
+            forward: &self.forward,
+            reply: &self.reply,
+            beyond: &self.beyond,
+            seen,
+        }
+    }
+}
+
 /// The judgement, before cost and time are added.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use netwhy_facts::capture::{CapturedPacket, FlowCapture};
 use netwhy_facts::link::{Link, Links};
-use netwhy_facts::neigh::{Neighbour, Neighbours};
-use netwhy_facts::{Locus, Role};
+use netwhy_facts::neigh::{Neighbour, Neighbours, Nud};
+use netwhy_facts::{Facts, Locus, Question, Role};
 use netwhy_walk::{End, Path};
 
-use crate::case::Case;
+use crate::case::{Case, Fate};
+use crate::engine::FlowPaths;
 use crate::evidence::Evidence;
 use crate::obstacle::Direction;
 
@@ -87,6 +88,34 @@ impl<'a> Case<'a> {
     }
 }
 
+/// Next hops whose holder is worth asking for on the link: those whose entry is static, and targets on the link itself
+/// (two hosts may hold the address), when the flow fails although its packets leave.
+pub fn probes_wanted(facts: &Facts, question: &Question, paths: &[FlowPaths]) -> Vec<Hop> {
+    let mut out: Vec<Hop> = Vec::new();
+    for p in paths {
+        let case = p.case(facts, question);
+        let s = &case.seen;
+        let (fails, left) = match question.role {
+            Role::Client => (case.fate() == Fate::Fails, s.requests_out > 0 || !s.known),
+            // An answer that the client does not take up may go to somebody else.
+            Role::Inbound => (s.answers_out > 0 && s.acks == 0, true),
+            Role::Transit => (case.fate() == Fate::Fails, s.requests_out > 0),
+        };
+        if !fails || !left || case.target_is_local() && question.role == Role::Client {
+            continue;
+        }
+        for hop in case.hops() {
+            let fixed = case.entry(&hop).is_some_and(|n| n.state == Nud::Permanent);
+            let target = question.role == Role::Client && hop.address == p.flow.dst;
+            if (fixed || target) && !out.contains(&hop) {
+                out.push(hop);
+            }
+        }
+    }
+    out.truncate(2);
+    out
+}
+
 /// Evidence: the state of a neighbour entry.
 pub fn ev_entry(hop: &Hop, state: &str, lladdr: Option<&str>) -> Evidence {
     let at = lladdr.map(|l| format!(", at {l}")).unwrap_or_default();
@@ -115,4 +144,49 @@ pub fn link_words(link: &Link) -> String {
         (true, _) => format!("is up, operational state {:?}", link.operstate).to_lowercase(),
     };
     format!("{} {state}", link.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    fn wanted(scene: Scene) -> Vec<String> {
+        let paths = [FlowPaths {
+            flow: scene.flow.clone(),
+            forward: scene.forward.clone(),
+            reply: scene.reply.clone(),
+            beyond: vec![],
+        }];
+        let mut facts = scene.facts.clone();
+        let packets = scene.packets.clone().unwrap_or_default();
+        facts.put(netwhy_facts::Reading::known(
+            FlowCapture { packets, dropped: 0, beyond_bound: 0 },
+            "test",
+            1,
+        ));
+        probes_wanted(&facts, &scene.question, &paths).into_iter().map(|h| h.address.to_string()).collect()
+    }
+
+    #[test]
+    fn targets_on_the_link_and_static_entries_are_asked_for_when_packets_left() {
+        let on_link = || Scene::client("203.0.113.2", 80).toward("203.0.113.2").errno("ECONNREFUSED", 1);
+        assert_eq!(wanted(on_link().request_out()), ["203.0.113.2"]);
+        assert!(wanted(on_link().captured()).is_empty());
+        let routed = |state| {
+            Scene::client("203.0.113.2", 80)
+                .toward("198.51.100.1")
+                .neighbours(vec![neighbour("198.51.100.1", state, None)])
+                .timeout(3000)
+                .request_out()
+        };
+        assert_eq!(wanted(routed(Nud::Permanent)), ["198.51.100.1"]);
+        assert!(wanted(routed(Nud::Reachable)).is_empty());
+    }
+
+    #[test]
+    fn a_flow_that_works_asks_nobody() {
+        let scene = Scene::client("203.0.113.2", 80).toward("203.0.113.2").request_out().answer_in();
+        assert!(wanted(scene).is_empty());
+    }
 }

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use netwhy_ask::Wait;
 use netwhy_ask::connect::Try;
-use netwhy_causes::case::{Case, Fate, Seen};
+use netwhy_causes::case::Fate;
 use netwhy_causes::engine::{FlowPaths, Judgement};
 use netwhy_causes::report::{Confidence, Overall};
 use netwhy_facts::attempt::{Attempt, Attempts};
-use netwhy_facts::path::{PathMtus, Paths};
+use netwhy_facts::path::{NeighProbes, PathMtus, Paths};
 use netwhy_facts::question::{App, Role};
 use netwhy_facts::tls::{TlsHandshakes, TlsOutcome};
 use netwhy_facts::{Proto, Reading};
@@ -19,6 +19,8 @@ use super::Session;
 const MAX_PATHS: usize = 2;
 /// How long an attempt with one thing changed is waited for; less than it takes to repeat a SYN.
 const TRIAL: Duration = Duration::from_millis(700);
+/// How long the holders of an address on the link are waited for.
+const HOLDERS: Duration = Duration::from_millis(400);
 /// How long hops are waited for.
 const HOPS: Duration = Duration::from_millis(900);
 
@@ -68,6 +70,31 @@ impl Session {
         true
     }
 
+    /// Asks on the link who holds the next hops that may have been mistaken. Tells whether anybody was asked.
+    pub(super) fn ask_neighbours(&mut self, paths: &[FlowPaths]) -> bool {
+        if self.options.passive || self.is_interrupted() {
+            return false;
+        }
+        let mut probes = NeighProbes::default();
+        for hop in netwhy_causes::nexthop::probes_wanted(&self.facts, &self.question, paths) {
+            let deadline = (Instant::now() + HOLDERS).min(self.deadline());
+            let stop = || self.is_interrupted();
+            let wait = Wait { deadline, stop: &stop };
+            match netwhy_ask::neigh::probe(&hop.dev, hop.address, None, &self.budget, &wait) {
+                Reading::Known { value, .. } => probes.0.push(value),
+                absent => {
+                    self.facts.put(absent.map(|_| NeighProbes::default()));
+                    return true;
+                }
+            }
+        }
+        if probes.0.is_empty() {
+            return false;
+        }
+        self.facts.put(Reading::known(probes, "ARP or ND probe", netwhy_sys::clock::monotonic()));
+        true
+    }
+
     /// A connection stands and then nothing comes: large packets may be lost.
     fn stalled(&self) -> bool {
         let silent = self
@@ -82,19 +109,13 @@ impl Session {
         let failing: Vec<_> = paths
             .iter()
             .filter(|p| {
-                let seen = Seen::of(&self.facts, &p.flow, &p.forward, self.question.role, self.question.from);
-                let case = Case {
-                    facts: &self.facts,
-                    question: &self.question,
-                    flow: &p.flow,
-                    forward: &p.forward,
-                    reply: &p.reply,
-                    beyond: &p.beyond,
-                    seen,
-                };
+                let case = p.case(&self.facts, &self.question);
+                // A target on the link has no hops before it.
+                let on_link = case.hops().iter().any(|hop| hop.address == p.flow.dst);
                 // A refusal by the target itself needs no path; silence and errors from the way do.
                 case.fate() == Fate::Fails
                     && !case.target_is_local()
+                    && !on_link
                     && (case.timed_out() || !case.icmp_remote().is_empty())
             })
             .map(|p| p.flow.clone())

@@ -93,6 +93,9 @@ impl Session {
         if self.try_again(&paths) || ran {
             judgement = engine::judge(&self.facts, &self.question, &paths);
         }
+        if self.ask_neighbours(&paths) {
+            judgement = engine::judge(&self.facts, &self.question, &paths);
+        }
         if self.wants_experiments(&judgement) && !self.is_interrupted() {
             self.experiment(&paths);
             judgement = engine::judge(&self.facts, &self.question, &paths);
