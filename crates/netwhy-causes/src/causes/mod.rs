@@ -61,6 +61,7 @@ pub mod overlay_unreachable;
 pub mod path_hop_unreachable;
 pub mod path_or_remote_drop;
 pub mod port_bind_failure;
+pub mod qdisc_drop;
 pub mod reply_lost_upstream;
 pub mod reply_route_missing;
 pub mod request_not_arriving;
@@ -164,6 +165,7 @@ pub static ALL: &[&Cause] = &[
     &path_hop_unreachable::CAUSE,
     &path_or_remote_drop::CAUSE,
     &port_bind_failure::CAUSE,
+    &qdisc_drop::CAUSE,
     &reply_lost_upstream::CAUSE,
     &reply_route_missing::CAUSE,
     &request_not_arriving::CAUSE,
@@ -268,6 +270,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("path-hop-unreachable", include_str!("path_hop_unreachable.rs")),
     ("path-or-remote-drop", include_str!("path_or_remote_drop.rs")),
     ("port-bind-failure", include_str!("port_bind_failure.rs")),
+    ("qdisc-drop", include_str!("qdisc_drop.rs")),
     ("reply-lost-upstream", include_str!("reply_lost_upstream.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
     ("request-not-arriving", include_str!("request_not_arriving.rs")),
