@@ -56,8 +56,8 @@ pub enum Expect {
     Causes(Vec<Expected>),
     /// Nothing is wrong.
     Healthy,
-    /// The trouble is not on the host that was asked.
-    Outside,
+    /// The trouble is not on the host that was asked; and this is how it shows there.
+    Outside(&'static str),
     /// What can be known there does not decide it.
     Undetermined,
 }
@@ -107,10 +107,10 @@ impl Broken {
         Broken { expect: Expect::Healthy, heal: None, steps: Vec::new() }
     }
 
-    /// The trouble is elsewhere than on the host that is asked.
+    /// The trouble is elsewhere than on the host that is asked, where this cause tells of it.
     #[must_use]
-    pub const fn outside() -> Self {
-        Broken { expect: Expect::Outside, heal: None, steps: Vec::new() }
+    pub const fn outside(shows_as: &'static str) -> Self {
+        Broken { expect: Expect::Outside(shows_as), heal: None, steps: Vec::new() }
     }
 
     /// How a person would repair one of several causes.

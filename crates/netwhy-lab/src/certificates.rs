@@ -84,6 +84,18 @@ impl Lab {
         Ok(path)
     }
 
+    /// A certificate that signs itself; the files with it and with the key.
+    pub fn self_signed(&self, wish: Wish<'_>) -> Result<(String, String)> {
+        let mut params = CertificateParams::new(vec![wish.name.to_owned()]).map_err(failed)?;
+        params.distinguished_name.push(DnType::CommonName, wish.name);
+        params.not_before = date_time_ymd(wish.years.0, 1, 1);
+        params.not_after = date_time_ymd(wish.years.1, 1, 1);
+        let key = KeyPair::generate().map_err(failed)?;
+        let own = params.self_signed(&key).map_err(failed)?.pem();
+        let (own, key) = (self.keep("self.pem", &own)?, self.keep("self.key", &key.serialize_pem())?);
+        Ok((own.display().to_string(), key.display().to_string()))
+    }
+
     /// Issues a certificate; the files with the chain (with `and` behind it) and the key.
     pub fn issue(&self, by: &Authority, wish: Wish<'_>, and: &[&Authority]) -> Result<(String, String)> {
         let mut params = CertificateParams::new(vec![wish.name.to_owned()]).map_err(failed)?;
@@ -101,5 +113,16 @@ impl Lab {
         let chain = self.keep(&format!("{stem}-{years}.pem"), &chain)?;
         let key = self.keep(&format!("{stem}-{years}.key"), &key.serialize_pem())?;
         Ok((chain.display().to_string(), key.display().to_string()))
+    }
+
+    /// What a person would do about the TLS cases: a proper certificate of a trusted authority, and a service
+    /// on port 8443 of `server` that has it.
+    pub fn proper_tls(&mut self) -> Result<()> {
+        let ca = Authority::new("Lab Root of Today")?;
+        self.trust(&ca)?;
+        let wish = Wish { name: "web.example.test", years: (2025, 2101) };
+        let (chain, key) = self.issue(&ca, wish, &[])?;
+        self.stop_all_but("server", "web");
+        self.serve("server", "tls", "tls", &["[::]:8443", &chain, &key]).map(drop)
     }
 }

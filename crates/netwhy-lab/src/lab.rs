@@ -216,6 +216,11 @@ impl Lab {
         Ok(())
     }
 
+    /// Ends every service of a node but this one.
+    pub(crate) fn stop_all_but(&mut self, node: &str, kept: &str) {
+        self.services.retain(|one| one.node != node || one.name == kept);
+    }
+
     /// Waits until nothing waits in the accept queues of a port: a SYN that meets a full queue is lost, and
     /// comes again only after a second.
     pub fn drained(&mut self, node: &str, port: u16) -> Result<()> {

@@ -65,7 +65,7 @@ fn one(case: &Case, file: &Path) -> Result<String> {
             !report.causes.is_empty()
                 && report.causes.iter().all(|got| wanted.iter().any(|one| one.cause == got.id))
         }
-        Expect::Healthy | Expect::Outside | Expect::Undetermined => {
+        Expect::Healthy | Expect::Outside(_) | Expect::Undetermined => {
             report.causes.iter().all(|got| got.outside)
         }
     };

@@ -168,7 +168,13 @@ pub fn run(case: &Case, lab: Lab) -> Result<Row> {
     match running.broken.expect.clone() {
         Expect::Healthy => control(&mut row, &first, Overall::Healthy),
         Expect::Undetermined => control(&mut row, &first, Overall::Undetermined),
-        Expect::Outside => control(&mut row, &first, Overall::Outside),
+        Expect::Outside(shows_as) => {
+            control(&mut row, &first, Overall::Outside);
+            row.expected.push(shows_as.to_owned());
+            if !first.report.causes.iter().any(|cause| cause.id == shows_as) {
+                row.complaints.push(format!("not said: {shows_as}"));
+            }
+        }
         Expect::Causes(expected) => {
             row.expected = expected.iter().map(describe).collect();
             row.verdict_right = first.report.verdict == Overall::Problem;

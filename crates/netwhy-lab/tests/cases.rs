@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use netwhy_lab::case::Case;
+use netwhy_lab::case::{Case, Expect};
 use netwhy_lab::{Lab, LabError, cases, hidden_main};
 
 /// A test: its name, and what it found, for the one who watches.
@@ -21,6 +21,9 @@ fn breaks_and_heals(case: &Case) -> Result<String, LabError> {
     let mut running = case.start(Lab::of_this_program()?)?;
     let ready = start.elapsed();
     let seen = case.symptom(&mut running.lab)?;
+    if running.broken.heal.is_none() && matches!(running.broken.expect, Expect::Causes(_)) {
+        return Err(LabError::Unexpected("nothing says how a person would repair it".to_owned()));
+    }
     if let Some(heal) = &running.broken.heal {
         heal(&mut running.lab)?;
         let after = case.attempt(&mut running.lab)?;

@@ -20,13 +20,16 @@ mod control_two_hosts;
 mod control_udp;
 mod control_v6;
 mod ct_invalid_drop;
+mod dad_failed;
 mod dnat_dead_backend;
 mod dnat_missing;
 mod dns_down;
 mod dns_garbage;
+mod dns_no_address;
 mod dns_no_route;
 mod dns_nsswitch;
 mod dns_nxdomain;
+mod dns_one_bad_resolver;
 mod dns_refused;
 mod dns_servfail;
 mod dns_stale_hosts;
@@ -51,6 +54,7 @@ mod link_down;
 mod link_no_carrier;
 mod martian_source;
 mod mtu_below_ipv6;
+mod multipath_dead_member;
 mod nat_hairpin;
 mod nat_missing;
 mod nat_stale_entry;
@@ -58,6 +62,7 @@ mod neigh_static_wrong;
 mod neigh_unresolved;
 mod neigh_unresolved_v6;
 mod netfilter_bpf_drop;
+mod nexthop_dead;
 mod nft_drop_bridge;
 mod nft_drop_forward;
 mod nft_drop_input;
@@ -85,12 +90,16 @@ mod nft_reject_output;
 mod nft_reject_output_reset;
 mod nft_rule_order;
 mod outside_accept_queue;
+mod outside_dead_address;
 mod outside_host_unreachable;
 mod outside_loop;
+mod outside_mtu_blackhole;
 mod outside_no_route;
 mod outside_not_arriving;
 mod outside_not_listening;
+mod outside_option;
 mod outside_port_unreachable;
+mod outside_reply_lost;
 mod outside_reply_route;
 mod outside_router_drop;
 mod outside_router_reject;
@@ -98,6 +107,7 @@ mod outside_server_drop;
 mod outside_transit_server;
 mod outside_udp_closed;
 mod outside_udp_silent;
+mod overlay_unreachable;
 mod port_taken;
 mod prefsrc_wrong;
 mod redirect_to_nothing;
@@ -131,12 +141,17 @@ mod tbf_drop;
 mod tc_filter_drop;
 mod tcx_drop_egress;
 mod tcx_drop_ingress;
+mod tls_bad_certificate;
 mod tls_client_certificate;
+mod tls_closed;
 mod tls_expired;
 mod tls_garbage;
 mod tls_missing_intermediate;
 mod tls_not_yet_valid;
+mod tls_old_version;
 mod tls_plaintext;
+mod tls_self_signed;
+mod tls_silent;
 mod tls_unknown_issuer;
 mod tls_wrong_name;
 mod two_engines;
@@ -177,13 +192,16 @@ pub static ALL: &[&Case] = &[
     &control_udp::CASE,
     &control_v6::CASE,
     &ct_invalid_drop::CASE,
+    &dad_failed::CASE,
     &dnat_dead_backend::CASE,
     &dnat_missing::CASE,
     &dns_down::CASE,
     &dns_garbage::CASE,
+    &dns_no_address::CASE,
     &dns_no_route::CASE,
     &dns_nsswitch::CASE,
     &dns_nxdomain::CASE,
+    &dns_one_bad_resolver::CASE,
     &dns_refused::CASE,
     &dns_servfail::CASE,
     &dns_stale_hosts::CASE,
@@ -208,6 +226,7 @@ pub static ALL: &[&Case] = &[
     &link_no_carrier::CASE,
     &martian_source::CASE,
     &mtu_below_ipv6::CASE,
+    &multipath_dead_member::CASE,
     &nat_hairpin::CASE,
     &nat_missing::CASE,
     &nat_stale_entry::CASE,
@@ -215,6 +234,7 @@ pub static ALL: &[&Case] = &[
     &neigh_unresolved::CASE,
     &neigh_unresolved_v6::CASE,
     &netfilter_bpf_drop::CASE,
+    &nexthop_dead::CASE,
     &nft_drop_bridge::CASE,
     &nft_drop_forward::CASE,
     &nft_drop_input::CASE,
@@ -242,12 +262,16 @@ pub static ALL: &[&Case] = &[
     &nft_reject_output_reset::CASE,
     &nft_rule_order::CASE,
     &outside_accept_queue::CASE,
+    &outside_dead_address::CASE,
     &outside_host_unreachable::CASE,
     &outside_loop::CASE,
+    &outside_mtu_blackhole::CASE,
     &outside_no_route::CASE,
     &outside_not_arriving::CASE,
     &outside_not_listening::CASE,
+    &outside_option::CASE,
     &outside_port_unreachable::CASE,
+    &outside_reply_lost::CASE,
     &outside_reply_route::CASE,
     &outside_router_drop::CASE,
     &outside_router_reject::CASE,
@@ -255,6 +279,7 @@ pub static ALL: &[&Case] = &[
     &outside_transit_server::CASE,
     &outside_udp_closed::CASE,
     &outside_udp_silent::CASE,
+    &overlay_unreachable::CASE,
     &port_taken::CASE,
     &prefsrc_wrong::CASE,
     &redirect_to_nothing::CASE,
@@ -288,12 +313,17 @@ pub static ALL: &[&Case] = &[
     &tc_filter_drop::CASE,
     &tcx_drop_egress::CASE,
     &tcx_drop_ingress::CASE,
+    &tls_bad_certificate::CASE,
     &tls_client_certificate::CASE,
+    &tls_closed::CASE,
     &tls_expired::CASE,
     &tls_garbage::CASE,
     &tls_missing_intermediate::CASE,
     &tls_not_yet_valid::CASE,
+    &tls_old_version::CASE,
     &tls_plaintext::CASE,
+    &tls_self_signed::CASE,
+    &tls_silent::CASE,
     &tls_unknown_issuer::CASE,
     &tls_wrong_name::CASE,
     &two_engines::CASE,

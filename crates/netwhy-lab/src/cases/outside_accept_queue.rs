@@ -24,5 +24,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.stop("web")?;
     lab.serve("server", "web", "never-accept", &["[::]:8080,backlog=1"])?;
     lab.serve("client", "crowd", "hold-open", &["4", "203.0.113.2:8080"])?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("path-or-remote-drop"))
 }

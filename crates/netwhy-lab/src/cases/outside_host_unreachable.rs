@@ -21,5 +21,5 @@ pub(super) static CASE: Case = Case {
 };
 
 fn fault(_: &mut Lab) -> Result<Broken> {
-    Ok(Broken::outside())
+    Ok(Broken::outside("path-hop-unreachable"))
 }

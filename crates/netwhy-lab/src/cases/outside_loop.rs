@@ -20,5 +20,5 @@ pub(super) static CASE: Case = Case {
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("far")?.addr_del("eth1", "203.0.113.1/24")?;
     lab.node("far")?.route_add(Route::to("203.0.113.0/24")?.via("192.0.2.1")?)?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("ttl-or-loop"))
 }

@@ -19,5 +19,5 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("near")?.route_del(Route::to("203.0.113.0/24")?)?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("path-hop-unreachable"))
 }

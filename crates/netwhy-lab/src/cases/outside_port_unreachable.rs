@@ -22,5 +22,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .base("input", Hook::Input, 0, Policy::Accept)
         .rule("input", |r| r.tcp_dport(8080).reject(Refuse::Icmpx(1)))
         .commit(lab.node("server")?)?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("fw-reject"))
 }

@@ -19,5 +19,5 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("server")?.route_del(Route::to("0.0.0.0/0")?)?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("path-or-remote-drop"))
 }

@@ -22,5 +22,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .base("forward", Hook::Forward, 0, Policy::Accept)
         .rule("forward", |r| r.tcp_dport(8080).reject(Refuse::Icmpx(3)))
         .commit(lab.node("router")?)?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("fw-reject"))
 }

@@ -25,5 +25,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .base("input", Hook::Input, 0, Policy::Accept)
         .rule("input", |r| r.tcp_dport(8080).drop())
         .commit(lab.node("server")?)?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("path-or-remote-drop"))
 }

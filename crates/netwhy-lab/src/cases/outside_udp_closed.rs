@@ -18,5 +18,5 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.stop("web")?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("udp-port-closed"))
 }

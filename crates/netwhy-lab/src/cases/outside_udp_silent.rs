@@ -19,5 +19,5 @@ pub(super) static CASE: Case = Case {
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.stop("web")?;
     lab.serve("server", "web", "echo", &["mute-udp://0.0.0.0:8080"])?;
-    Ok(Broken::outside())
+    Ok(Broken::outside("udp-filtered-or-silent"))
 }

@@ -26,5 +26,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     let wish = Wish { name: "web.example.test", years: (2024, 2100) };
     let (chain, key) = lab.issue(&ca, wish, &[])?;
     lab.serve("server", "tls", "tls", &["[::]:8443", &chain, &key, &trusted])?;
-    Ok(Broken::by("tls-client-certificate", json!({"kind": "tls-endpoint"})))
+    Ok(Broken::by("tls-client-certificate", json!({"kind": "tls-endpoint"})).heal(Lab::proper_tls))
 }

@@ -26,5 +26,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     let wish = Wish { name: "web.example.test", years: (2020, 2024) };
     let (chain, key) = lab.issue(&ca, wish, &[])?;
     lab.serve("server", "tls", "tls", &["[::]:8443", &chain, &key])?;
-    Ok(Broken::by("tls-expired", json!({"kind": "certificate"})))
+    Ok(Broken::by("tls-expired", json!({"kind": "certificate"})).heal(Lab::proper_tls))
 }

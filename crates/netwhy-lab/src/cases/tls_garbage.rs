@@ -27,5 +27,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.write_etc("hosts", "127.0.0.1\tlocalhost\n203.0.113.2\tweb.example.test\n")?;
     lab.trust(&Authority::new("Lab Root")?)?;
     lab.serve("server", "plain", "echo", &["tcp://[::]:8443"])?;
-    Ok(Broken::by("tls-garbage", json!({"kind": "tls-endpoint"})))
+    Ok(Broken::by("tls-garbage", json!({"kind": "tls-endpoint"})).heal(Lab::proper_tls))
 }

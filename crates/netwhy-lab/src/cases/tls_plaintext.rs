@@ -27,5 +27,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.write_etc("hosts", "127.0.0.1\tlocalhost\n203.0.113.2\tweb.example.test\n")?;
     lab.trust(&Authority::new("Lab Root")?)?;
     lab.serve("server", "mail", "greet", &["[::]:8443", "220 mail.example.test ESMTP"])?;
-    Ok(Broken::by("tls-plaintext", json!({"kind": "tls-endpoint"})))
+    Ok(Broken::by("tls-plaintext", json!({"kind": "tls-endpoint"})).heal(Lab::proper_tls))
 }

@@ -26,5 +26,5 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     let wish = Wish { name: "www.example.test", years: (2024, 2100) };
     let (chain, key) = lab.issue(&ca, wish, &[])?;
     lab.serve("server", "tls", "tls", &["[::]:8443", &chain, &key])?;
-    Ok(Broken::by("tls-name-mismatch", json!({"kind": "certificate"})))
+    Ok(Broken::by("tls-name-mismatch", json!({"kind": "certificate"})).heal(Lab::proper_tls))
 }

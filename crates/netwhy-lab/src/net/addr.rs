@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use netwhy_wire::netlink::Builder;
 
 use super::{CREATE, family_of, interface_address};
-use crate::error::Result;
+use crate::error::{LabError, Result};
 use crate::node::Node;
 
 const RTM_NEWADDR: u16 = 20;
@@ -40,6 +40,27 @@ impl Node {
             self.settle(Duration::from_millis(500));
         }
         Ok(())
+    }
+
+    /// Waits until the kernel has found that another host holds an address (`IFA_F_DADFAILED`).
+    pub fn dad_fails(&self, address: &str) -> Result<()> {
+        const DADFAILED: u32 = 0x08;
+        let super::IpAddr::V6(wanted) = super::ip(address)? else { return Ok(()) };
+        let wanted: String = wanted.octets().iter().map(|byte| format!("{byte:02x}")).collect();
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let path = format!("/proc/{}/net/if_inet6", self.pid);
+            let text = std::fs::read_to_string(&path).map_err(LabError::io(path))?;
+            let line = text.lines().find(|line| line.starts_with(&wanted)).unwrap_or_default();
+            let flags = line.split_whitespace().nth(4).and_then(|word| u32::from_str_radix(word, 16).ok());
+            if flags.is_some_and(|flags| flags & DADFAILED != 0) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(LabError::Unexpected(format!("{address}: nobody objected")));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until no IPv6 address is tentative and every one has joined its solicited-node group: the

@@ -21,6 +21,7 @@ const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_GSO_MAX_SEGS: u16 = 40;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -184,6 +185,14 @@ impl Node {
         let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
         message.u32(IFLA_MTU, bytes);
         self.route_order(format!("set {device} mtu {bytes}"), RTM_SETLINK, 0, message)
+    }
+
+    /// Makes a device send one segment at a time. Larger ones pass a cable of the lab whatever the MTU at its
+    /// other end.
+    pub fn link_single_segments(&mut self, device: &str) -> Result<()> {
+        let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
+        message.u32(IFLA_GSO_MAX_SEGS, 1);
+        self.route_order(format!("set {device} gso_max_segs 1"), RTM_SETLINK, 0, message)
     }
 
     /// Sets a device's hardware address.

@@ -21,6 +21,10 @@ const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_TABLE: u16 = 15;
+const RTA_NH_ID: u16 = 30;
+const RTM_NEWNEXTHOP: u16 = 104;
+const NHA_ID: u16 = 1;
+const NHA_BLACKHOLE: u16 = 4;
 const RTAX_MTU: u16 = 2;
 const RTNH_F_ONLINK: u32 = 4;
 const RTPROT_STATIC: u8 = 4;
@@ -52,7 +56,8 @@ pub struct Route {
     metric: Option<u32>,
     mtu: Option<u32>,
     onlink: bool,
-    hops: Vec<(Option<IpAddr>, String)>,
+    hops: Vec<(Option<IpAddr>, String, u8)>,
+    nexthop: Option<u32>,
 }
 
 impl Route {
@@ -75,6 +80,7 @@ impl Route {
             mtu: None,
             onlink: false,
             hops: Vec::new(),
+            nexthop: None,
         }
     }
 
@@ -133,16 +139,34 @@ impl Route {
     }
 
     /// One of several next hops.
-    pub fn hop(mut self, gateway: Option<&str>, device: &str) -> Result<Self> {
-        self.hops.push((gateway.map(ip).transpose()?, device.to_owned()));
+    pub fn hop(self, gateway: Option<&str>, device: &str) -> Result<Self> {
+        self.weighted_hop(gateway, device, 1)
+    }
+
+    /// One of several next hops, with its share of the flows (1 to 255).
+    pub fn weighted_hop(mut self, gateway: Option<&str>, device: &str, weight: u8) -> Result<Self> {
+        self.hops.push((gateway.map(ip).transpose()?, device.to_owned(), weight));
         Ok(self)
+    }
+
+    /// A nexthop object in place of gateway and device.
+    #[must_use]
+    pub const fn nexthop(mut self, id: u32) -> Self {
+        self.nexthop = Some(id);
+        self
     }
 
     fn message(&self, node: &mut Node, deleting: bool) -> Result<Builder> {
         let family = if Family::of(&self.dst.addr) == Family::Inet { AF_INET } else { AF_INET6 };
         let scope = match (family, self.kind) {
             (AF_INET, _) if deleting => SCOPE_NOWHERE,
-            (AF_INET, 1) if self.via.is_none() && self.hops.iter().all(|hop| hop.0.is_none()) => SCOPE_LINK,
+            (AF_INET, 1)
+                if self.via.is_none()
+                    && self.hops.iter().all(|hop| hop.0.is_none())
+                    && self.nexthop.is_none() =>
+            {
+                SCOPE_LINK
+            }
             (AF_INET, 2) => 254,
             _ => SCOPE_UNIVERSE,
         };
@@ -171,13 +195,16 @@ impl Route {
                 metrics.u32(RTAX_MTU, mtu);
             });
         }
+        if let Some(id) = self.nexthop {
+            message.u32(RTA_NH_ID, id);
+        }
         if !self.hops.is_empty() {
             let mut indexed = Vec::new();
-            for (via, dev) in &self.hops {
-                indexed.push((*via, node.index(dev)?));
+            for (via, dev, weight) in &self.hops {
+                indexed.push((*via, node.index(dev)?, weight.saturating_sub(1)));
             }
             let nest = message.begin(RTA_MULTIPATH);
-            for (via, index) in indexed {
+            for (via, index, extra) in indexed {
                 // struct rtnexthop: length, flags, weight - 1, index; then attributes.
                 let mut hop = Builder::new();
                 if let Some(via) = via {
@@ -185,7 +212,11 @@ impl Route {
                 }
                 let attributes = hop.finish()?;
                 let length = u16::try_from(8 + attributes.len()).unwrap_or(u16::MAX);
-                message.raw(&length.to_ne_bytes()).raw(&[0, 0]).raw(&index.to_ne_bytes()).raw(&attributes);
+                message
+                    .raw(&length.to_ne_bytes())
+                    .raw(&[0, extra])
+                    .raw(&index.to_ne_bytes())
+                    .raw(&attributes);
             }
             message.end(nest);
         }
@@ -205,6 +236,14 @@ impl Node {
         let message = route.message(self, false)?;
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         self.route_order(format!("replace route {}", route.dst), RTM_NEWROUTE, flags, message)
+    }
+
+    /// Adds a nexthop object that swallows everything (IPv4).
+    pub fn nexthop_blackhole(&mut self, id: u32) -> Result<()> {
+        // struct nhmsg: family, scope, protocol, reserved, flags.
+        let mut message = Builder::with_header(&[AF_INET, 0, RTPROT_STATIC, 0, 0, 0, 0, 0]);
+        message.u32(NHA_ID, id).flag(NHA_BLACKHOLE);
+        self.route_order(format!("add nexthop {id}"), RTM_NEWNEXTHOP, CREATE, message)
     }
 
     /// Removes the first route that fits.

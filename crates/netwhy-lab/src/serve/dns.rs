@@ -1,5 +1,5 @@
 //! A name server with a handful of names and every bad habit: `serve dns --name NAME ADDRESS:PORT WORD...`,
-//! where a word is `name=address` or one of the habits below.
+//! where a word is `name=address`, `name=none` for a name without an address, or one of the habits below.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, UdpSocket};
@@ -14,7 +14,7 @@ const REFUSED: u8 = 5;
 /// What the server knows and how it behaves.
 #[derive(Debug, Default, Clone)]
 struct Zone {
-    names: Vec<(String, IpAddr)>,
+    names: Vec<(String, Option<IpAddr>)>,
     habit: Option<Habit>,
     no_tcp: bool,
 }
@@ -47,8 +47,8 @@ pub(super) fn serve(words: &[&str]) -> Result<()> {
     for word in words {
         match word.split_once('=') {
             Some((name, address)) => {
-                let address = address.parse();
-                let address = address.map_err(|_| LabError::Usage(format!("{word} has no address")))?;
+                let bad = |_| LabError::Usage(format!("{word} has no address"));
+                let address = if address == "none" { None } else { Some(address.parse().map_err(bad)?) };
                 zone.names.push((name.to_ascii_lowercase(), address));
             }
             None => match *word {
@@ -119,7 +119,7 @@ impl Zone {
                 if known.clone().count() == 0 {
                     flags[1] |= NXDOMAIN;
                 }
-                records = known.filter_map(|(_, address)| record(question.kind, *address)).collect();
+                records = known.filter_map(|(_, address)| record(question.kind, (*address)?)).collect();
             }
         }
         let count = u16::try_from(records.len()).ok()?;
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_known_name_is_answered_and_an_unknown_one_denied() {
-        let names = vec![("db.example".to_owned(), "203.0.113.2".parse().unwrap())];
+        let names = vec![("db.example".to_owned(), "203.0.113.2".parse().ok())];
         let zone = Zone { names, ..Zone::default() };
         let answer = zone.answer(&query(1), true).unwrap();
         assert_eq!((answer[3] & 15, answer[7]), (0, 1));

@@ -1,7 +1,7 @@
 //! TCP services that misbehave, and a client that only holds connections.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
         }
         ("udp-flood", [count, target]) => udp_flood(number(count)?, target),
         ("reset", [address]) => reset(address),
+        ("tls10", [address]) => tls10(address),
         // Speaks first, as SMTP and SSH do, and ends when the other side does.
         ("greet", [address, greeting]) => {
             let listener = listen(address)?;
@@ -140,4 +141,27 @@ fn udp_flood(count: usize, target: &str) -> Result<()> {
     }
     ready()?;
     idle()
+}
+
+/// Answers every TLS hello as a server of 1999 does: with a hello of version 1.0 and a cipher of then.
+fn tls10(address: &str) -> Result<()> {
+    let listener = listen(address)?;
+    ready()?;
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut hello = [0; 4096];
+            // RFC 2246: record (handshake, 1.0), server hello: 1.0, random, no session, AES128-SHA, no compression.
+            let mut body = vec![3, 1];
+            body.extend([7; 32]);
+            body.extend([0, 0x00, 0x2f, 0]);
+            let length = u8::try_from(body.len()).unwrap_or(0);
+            let head = [0x16, 3, 1, 0, length + 4, 2, 0, 0, length];
+            if stream.read(&mut hello).is_ok_and(|length| length > 0)
+                && stream.write_all(&[&head[..], &body].concat()).is_ok()
+            {
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            }
+        });
+    }
+    Ok(())
 }
