@@ -753,7 +753,7 @@ pub(crate) fn select_addr6(walk: &Walk<'_, '_>, oif: u32, dst: &IpAddr) -> Optio
             continue;
         }
         let scope = scope6(&addr);
-        if a.ifindex != oif && (dst_scope <= 2 || scope <= 2) {
+        if oif != 0 && a.ifindex != oif && (dst_scope <= 2 || scope <= 2) {
             continue;
         }
         // Rules 1, 2, 3, 5, 6, 8 in order; larger is better.

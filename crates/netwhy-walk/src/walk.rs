@@ -165,7 +165,7 @@ impl<'a> Walk<'a, '_> {
     /// A packet made here.
     fn local(&mut self, skb: &mut Skb, start: &mut Packet) -> Result<End, End> {
         self.cgroup_bpf(skb);
-        let routed = self.route_output(skb, "")?;
+        let routed = self.route_first(skb)?;
         start.src = skb.p.src;
         self.run_hook(skb, &Hook::new(hooks::OUTPUT, None, Some(routed.oif)))?;
         let dst = self.route.take().unwrap_or(routed);
@@ -178,6 +178,39 @@ impl<'a> Walk<'a, '_> {
                 Ok(self.send(skb, dst.oif, dst.gateway))
             }
         }
+    }
+
+    /// Routes what a connecting socket sends. An IPv4 socket without a source takes the one of the route found
+    /// and looks again with it: rules by source then lead elsewhere without another source being chosen. An
+    /// IPv6 socket does so only when nothing was found at first.
+    fn route_first(&mut self, skb: &mut Skb) -> Result<Dst, End> {
+        if !skb.p.src.is_unspecified() {
+            return self.route_output(skb, "");
+        }
+        let steps = self.steps.len();
+        let first = self.route_output(skb, "");
+        match first {
+            Ok(first) if skb.v6() || skb.p.src.is_unspecified() || !self.source_rules() => Ok(first),
+            Ok(first) => {
+                let second = self.route_output(skb, "with its source: ")?;
+                if first == second {
+                    self.steps.truncate(steps + 1);
+                }
+                Ok(second)
+            }
+            Err(End::Unroutable { .. }) if skb.v6() && self.source_rules() => {
+                let Some(src) = crate::routing::select_addr6(self, 0, &skb.p.dst) else { return first };
+                skb.p.src = src;
+                self.steps.truncate(steps);
+                self.route_output(skb, "with a source of any device: ")
+            }
+            Err(end) => Err(end),
+        }
+    }
+
+    /// Whether any policy rule looks at the source.
+    fn source_rules(&self) -> bool {
+        self.w.rules.is_none_or(|r| r.0.iter().any(|r| r.from.is_some_and(|n| n.len > 0)))
     }
 
     /// ip_route_me_harder: an output hook changed what routing looks at.

@@ -4,6 +4,7 @@
 //! `WALKER_CASES` and `WALKER_SEED` change how many and which.
 
 mod field;
+mod legacy;
 mod observe;
 mod packets;
 mod rng;
@@ -103,7 +104,7 @@ fn changing_facts(c: &Collector, base: &Facts) -> Facts {
     f.put(known(c.rules()));
     f.put(known(c.nexthops()));
     f.put(known(c.sysctls()));
-    f.put(Reading::known(netwhy_facts::xtables::Xtables::default(), "none", 1));
+    f.put(known(c.xtables()));
     f
 }
 
@@ -322,12 +323,21 @@ fn the_walker_says_what_the_kernel_does() {
         } else {
             rules::ruleset(&mut rng, way)
         };
+        // Legacy tables instead of nftables, or beside them.
+        let legacy = rng.chance(30).then(|| legacy::legacy(&mut rng, way));
+        if legacy.is_some() && rng.chance(60) {
+            ruleset = rules::Ruleset { text: "flush ruleset\n".into(), ..Default::default() };
+        }
+        let mut legacy_text = String::new();
         let routing = if rng.chance(45) { routes::routing(&mut rng) } else { routes::Routing::default() };
         bench
             .field
             .m
             .run(|| {
                 ruleset.text = load(std::mem::take(&mut ruleset.text));
+                if let Some(legacy) = &legacy {
+                    legacy_text = legacy::load(legacy);
+                }
                 ip(&routing.apply);
                 for (name, value, _) in &routing.sysctls {
                     sysctl(name, value);
@@ -337,6 +347,7 @@ fn the_walker_says_what_the_kernel_does() {
         let mut facts = changing_facts(&bench.collector, &base);
         let mut features: Vec<&'static str> = ruleset.features.clone();
         features.extend(&routing.features);
+        features.extend(legacy.iter().flat_map(|l| &l.features));
         features.push(if way == Way::In { "arriving packets" } else { "own packets" });
         let mut judge = |bench: &Bench,
                          path: &Path,
@@ -365,7 +376,7 @@ fn the_walker_says_what_the_kernel_does() {
                 let steps: Vec<String> =
                     path.steps.iter().map(|s| format!("    {:?}: {}", s.stage, s.text)).collect();
                 wrong.push(format!(
-                    "round {round} ({what}): {why}\n  packet {:?}\n  id {:#x}\n{}\n  assumptions {:?}\n{}\n{}",
+                    "round {round} ({what}): {why}\n  packet {:?}\n  id {:#x}\n{}\n  assumptions {:?}\n{}\n{legacy_text}\n{}",
                     shot.packet,
                     shot.id,
                     steps.join("\n"),
@@ -433,6 +444,9 @@ fn the_walker_says_what_the_kernel_does() {
             .m
             .run(|| {
                 ip(&routing.revert);
+                if let Some(legacy) = &legacy {
+                    legacy::clear(legacy.v6);
+                }
                 for (name, _, back) in &routing.sysctls {
                     sysctl(name, back);
                 }

@@ -389,6 +389,8 @@ fn xt_reject_word(with: &str, v6: bool) -> String {
     let bare = with.strip_prefix("icmp-").or_else(|| with.strip_prefix("icmp6-")).unwrap_or(with);
     match bare {
         "tcp-reset" => "tcp reset".into(),
+        "adm-prohibited" => "icmpv6 admin-prohibited".into(),
+        "proto-unreachable" => "icmp prot-unreachable".into(),
         other if v6 => format!("icmpv6 {other}"),
         other => format!("icmp {other}"),
     }
