@@ -44,7 +44,7 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Neighbour,
     scope: Scope::FailedFlow,
     needs: &["neigh-probes", "capture", "links", "addresses", "attempts", "neighbours"],
-    explains: &["path-or-remote-drop", "neigh-unresolved", "svc-not-listening"],
+    explains: &["reply-lost-upstream", "path-or-remote-drop", "neigh-unresolved", "svc-not-listening"],
     judge,
 };
 

@@ -42,7 +42,7 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Neighbour,
     scope: Scope::FailedFlow,
     needs: &["neighbours", "neigh-probes", "links", "attempts", "capture", "addresses"],
-    explains: &["path-or-remote-drop"],
+    explains: &["reply-lost-upstream", "path-or-remote-drop"],
     judge,
 };
 
