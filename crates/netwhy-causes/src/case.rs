@@ -398,7 +398,7 @@ impl<'a> Case<'a> {
     /// The command that asks this question again.
     pub fn ask_again(&self) -> String {
         let q = self.question;
-        let mut text = format!("netwhy connect {}", q.target_text);
+        let mut text = format!("netwhy connect {}", crate::fix::target_word(&q.target_text));
         match q.role {
             Role::Client => {}
             Role::Inbound => text.push_str(" --inbound"),

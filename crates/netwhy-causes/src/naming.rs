@@ -130,7 +130,7 @@ impl<'a> Naming<'a> {
         )
         .value(said.words())
         .window(elapsed.unwrap_or(0))
-        .command(format!("dig {tcp}@{server} {}", self.answers.name))
+        .command(format!("dig {tcp}@{server} {}", crate::fix::quote(&self.answers.name)))
     }
 
     /// Evidence: what an application gets.
@@ -147,7 +147,7 @@ impl<'a> Naming<'a> {
         Evidence::new("application", text, "nsswitch.conf, hosts, resolv.conf")
             .value(app.error.clone().unwrap_or_default())
             .window(app.elapsed_us)
-            .command(format!("getent ahosts {}", self.answers.name))
+            .command(format!("getent ahosts {}", crate::fix::quote(&self.answers.name)))
     }
 
     /// Every server that said something `which` picks becomes a proven finding, when the name fails and no server

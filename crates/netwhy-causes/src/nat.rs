@@ -114,7 +114,7 @@ pub fn is_private(addr: &IpAddr) -> bool {
 
 /// The text of a rule, for an object made from the facts.
 pub fn nft_text(nft: &Nft, rule: &NftRule) -> String {
-    netwhy_walk::rule_text(nft, rule)
+    netwhy_walk::rule_spec(nft, rule, &|_| None)
 }
 
 /// Every rule of this namespace that translates this side, whether the flow meets it or not.

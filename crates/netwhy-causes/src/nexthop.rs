@@ -121,7 +121,7 @@ pub fn ev_entry(hop: &Hop, state: &str, lladdr: Option<&str>) -> Evidence {
     let at = lladdr.map(|l| format!(", at {l}")).unwrap_or_default();
     Evidence::new("neighbour", format!("{} on {} is {state}{at}", hop.address, hop.dev), "RTM_GETNEIGH")
         .value(state)
-        .command(format!("ip neigh show {} dev {}", hop.address, hop.dev))
+        .command(format!("ip neigh show {} dev {}", hop.address, crate::fix::quote(&hop.dev)))
 }
 
 /// A device as the object of a finding.
@@ -133,7 +133,7 @@ pub fn link_locus(link: &Link) -> Locus {
 pub fn ev_link(link: &Link) -> Evidence {
     Evidence::new("link", link_words(link), "RTM_GETLINK")
         .value(serde_json::json!({"up": link.is_up(), "carrier": link.carrier, "operstate": link.operstate}))
-        .command(format!("ip link show dev {}", link.name))
+        .command(format!("ip link show dev {}", crate::fix::quote(&link.name)))
 }
 
 /// A device's state in words.

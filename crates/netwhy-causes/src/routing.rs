@@ -65,7 +65,7 @@ pub fn ev_fib(case: &Case<'_>, o: &Obstacle<'_>) -> Option<Evidence> {
             }
     })?;
     let from = match (answer.key.src, answer.key.iif) {
-        (Some(src), Some(iif)) => format!(" from {src} iif {}", case.dev_name(iif)),
+        (Some(src), Some(iif)) => format!(" from {src} iif {}", crate::fix::quote(&case.dev_name(iif))),
         (Some(src), None) => format!(" from {src}"),
         _ => String::new(),
     };
@@ -183,7 +183,7 @@ pub fn route_words(locus: &Locus) -> String {
         out.push_str(&format!(" via {g}"));
     }
     if let Some(d) = dev {
-        out.push_str(&format!(" dev {d}"));
+        out.push_str(&format!(" dev {}", crate::fix::quote(d)));
     }
     if *metric != 0 {
         out.push_str(&format!(" metric {metric}"));

@@ -23,9 +23,7 @@ pub fn fix(cause: &CauseOut, node: &mut Node) -> Result<Option<String>> {
         !command.is_empty() && !has_blank(command) && !MACHINE_WIDE.iter().any(|name| command.contains(name))
     };
     let Some(fix) = cause.fix.iter().find(|fix| complete(&fix.command)) else { return Ok(None) };
-    for command in fix.command.split(" && ") {
-        run(command, node)?;
-    }
+    run(&fix.command, node)?;
     Ok(Some(fix.command.clone()))
 }
 
@@ -38,9 +36,15 @@ fn has_blank(command: &str) -> bool {
     command.split(|letter: char| !letter.is_ascii_uppercase()).any(|word| BLANKS.contains(&word))
 }
 
-/// Carries out one command line.
-pub fn run(command: &str, node: &mut Node) -> Result<()> {
-    let words = split(command);
+/// Carries out one command line: commands that `&&` joins.
+pub fn run(line: &str, node: &mut Node) -> Result<()> {
+    for words in split(line).ok_or_else(|| not_understood(line))? {
+        run_one(line, &words, node)?;
+    }
+    Ok(())
+}
+
+fn run_one(command: &str, words: &[String], node: &mut Node) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let words = words.strip_prefix(&["sudo"]).unwrap_or(&words);
     match words {
@@ -142,35 +146,83 @@ fn number<T: std::str::FromStr>(word: &str) -> Result<T> {
     word.parse().map_err(|_| LabError::Usage(format!("{word} is not a number here")))
 }
 
-/// Splits a line at blanks; quotes group and vanish.
-fn split(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote, mut open) = (Vec::new(), String::new(), None, false);
-    for letter in line.chars() {
-        match (quote, letter) {
-            (None, '\'' | '"') => (quote, open) = (Some(letter), true),
-            (Some(mark), _) if mark == letter => quote = None,
-            (None, ' ') => {
-                if open || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
+/// The words of each command of a line, as a POSIX shell reads them; `&&` stands between commands.
+///
+/// `None` for a line that a shell would do more with: other operators, substitutions, patterns, open quotes.
+fn split(line: &str) -> Option<Vec<Vec<String>>> {
+    let (mut commands, mut word) = (vec![Vec::new()], None::<String>);
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ' ' => commands.last_mut()?.extend(word.take()),
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match letters.next()? {
+                        '\'' => break,
+                        inner => word.push(inner),
+                    }
                 }
-                open = false;
             }
-            _ => word.push(letter),
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match letters.next()? {
+                        '"' => break,
+                        '$' | '`' => return None,
+                        '\\' if letters.peek().is_some_and(|next| "$`\"\\".contains(*next)) => {
+                            word.extend(letters.next());
+                        }
+                        inner => word.push(inner),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(letters.next()?),
+            '&' if word.is_none() && letters.next_if_eq(&'&').is_some() => commands.push(Vec::new()),
+            '#' | '~' if word.is_none() => return None,
+            ';' | '&' | '|' | '<' | '>' | '(' | ')' | '$' | '`' | '*' | '?' | '\n' => return None,
+            other => word.get_or_insert_default().push(other),
         }
     }
-    if open || !word.is_empty() {
-        words.push(word);
-    }
-    words
+    commands.last_mut()?.extend(word);
+    Some(commands)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn words(line: &str) -> Vec<String> {
+        let mut commands = split(line).expect("a shell does nothing else with it");
+        assert_eq!(commands.len(), 1);
+        commands.remove(0)
+    }
+
     #[test]
     fn quotes_group_and_vanish() {
-        assert_eq!(split("nft add rule  'a b' \"\" c"), ["nft", "add", "rule", "a b", "", "c"]);
+        assert_eq!(words("nft add rule  'a b' \"\" c"), ["nft", "add", "rule", "a b", "", "c"]);
+    }
+
+    #[test]
+    fn what_the_causes_quote_is_read_back() {
+        for word in ["a;b", "$(x)", "it's", "a && b", "say \"x\"", "\\", "", "a*", "#1", "`x`"] {
+            assert_eq!(words(&format!("ip link show {}", netwhy_causes::fix::quote(word)))[3..], [word]);
+        }
+    }
+
+    #[test]
+    fn commands_are_joined_outside_quotes_only() {
+        let commands = split("ip link set 'a && b' up && sysctl -w x=1").unwrap();
+        assert_eq!(commands, [vec!["ip", "link", "set", "a && b", "up"], vec!["sysctl", "-w", "x=1"]]);
+    }
+
+    #[test]
+    fn a_line_that_a_shell_would_do_more_with_is_refused() {
+        for line in
+            ["ip link set a;b up", "echo $(x)", "echo \"$(x)\"", "a | b", "a & b", "echo 'open", "ls *"]
+        {
+            assert_eq!(split(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use netwhy_facts::{IpNet, Locus, Role};
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -88,18 +88,18 @@ fn judge(case: &Case<'_>) -> Verdict {
             "AF_PACKET",
         )
         .value(asked.len())
-        .command(format!("tcpdump -nni {dev} arp and host {dst}")),
+        .command(format!("tcpdump -nni {} arp and host {dst}", quote(&dev))),
     )
     .evidence(
         Evidence::new("sysctl", format!("{name} is {value}"), "/proc/sys")
             .value(value)
-            .command(format!("sysctl {name}")),
+            .command(format!("sysctl {}", quote(&name))),
     )
     .fix(
         Fix::run(
             "answer for every address of this host",
-            format!("sysctl -w {name}=0"),
-            format!("sysctl -w {name}={value}"),
+            format!("sysctl -w {}=0", quote(&name)),
+            format!("sysctl -w {}={value}", quote(&name)),
         )
         .risk("behind a load balancer with direct return the address must stay silent here"),
     )

@@ -30,7 +30,7 @@ use crate::bridging::{self, Bridged};
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -123,24 +123,25 @@ fn found(case: &Case<'_>, b: &Bridged<'_>, port: &Link, state: &str, why: &str, 
             "AF_PACKET",
         )
         .value(serde_json::json!({"arrived": b.arrived, "left_by": b.left.len()}))
-        .command(format!("tcpdump -nni {} host {}", port.name, case.flow.dst)),
+        .command(format!("tcpdump -nni {} host {}", quote(&port.name), case.flow.dst)),
     );
     finish(case, finding, port, state).proven_if(sure)
 }
 
 fn finish(case: &Case<'_>, finding: Finding, port: &Link, state: &str) -> Finding {
     let dev = &port.name;
+    let quoted = quote(dev);
     let fix = if state == "isolated" {
         Fix::run(
             "let the port talk to other isolated ports",
-            format!("bridge link set dev {dev} isolated off"),
-            format!("bridge link set dev {dev} isolated on"),
+            format!("bridge link set dev {quoted} isolated off"),
+            format!("bridge link set dev {quoted} isolated on"),
         )
     } else if let Some(vid) = state.strip_prefix("vlan ") {
         Fix::run(
             "make the port a member of the VLAN",
-            format!("bridge vlan add dev {dev} vid {vid}"),
-            format!("bridge vlan del dev {dev} vid {vid}"),
+            format!("bridge vlan add dev {quoted} vid {vid}"),
+            format!("bridge vlan del dev {quoted} vid {vid}"),
         )
     } else {
         let number = match state {
@@ -151,8 +152,8 @@ fn finish(case: &Case<'_>, finding: Finding, port: &Link, state: &str) -> Findin
         };
         Fix::run(
             "let the port forward",
-            format!("bridge link set dev {dev} state 3"),
-            format!("bridge link set dev {dev} state {number}"),
+            format!("bridge link set dev {quoted} state 3"),
+            format!("bridge link set dev {quoted} state {number}"),
         )
         .risk("where spanning tree blocked it there is a loop; find that first")
     };
@@ -160,11 +161,11 @@ fn finish(case: &Case<'_>, finding: Finding, port: &Link, state: &str) -> Findin
         .evidence(
             Evidence::new("bridge-port", format!("{dev} is {state}"), "RTM_GETLINK IFLA_BRPORT_STATE")
                 .value(state)
-                .command(format!("bridge -d link show dev {dev}; bridge vlan show dev {dev}")),
+                .command(format!("bridge -d link show dev {quoted}; bridge vlan show dev {quoted}")),
         )
         .maybe(case.ev_attempt())
         .fix(fix)
-        .verify(format!("bridge -d link show dev {dev}"))
+        .verify(format!("bridge -d link show dev {quoted}"))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::bridging;
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop;
 
 /// The cause.
@@ -89,15 +89,15 @@ fn judge(case: &Case<'_>) -> Verdict {
             "AF_PACKET",
         )
         .value(serde_json::json!({"arrived": b.arrived, "left_by": b.left.len(), "heard_on_device": heard}))
-        .command(format!("tcpdump -nni {}", dev.name)),
+        .command(format!("tcpdump -nni {}", quote(&dev.name))),
     )
     .evidence(nexthop::ev_link(dev))
     .fix(Fix::run(
         "make it a port of the bridge",
-        format!("ip link set dev {} master {}", dev.name, b.bridge.name),
-        format!("ip link set dev {} nomaster", dev.name),
+        format!("ip link set dev {} master {}", quote(&dev.name), quote(&b.bridge.name)),
+        format!("ip link set dev {} nomaster", quote(&dev.name)),
     ))
-    .verify(format!("bridge link show dev {}", dev.name))
+    .verify(format!("bridge link show dev {}", quote(&dev.name)))
     .proven_if(heard > 0)
 }
 

@@ -26,7 +26,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -74,7 +74,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     .evidence(
         Evidence::new("address-flags", format!("{} on {dev} is {word}", a.addr), "RTM_GETADDR")
             .value(word)
-            .command(format!("ip -6 addr show dev {dev}")),
+            .command(format!("ip -6 addr show dev {}", quote(&dev))),
     )
     .maybe(case.ev_attempt())
     .maybe(case.ev_capture());
@@ -85,14 +85,16 @@ fn judge(case: &Case<'_>) -> Verdict {
                 a.addr
             )))
             .fix(Fix::act(format!(
-                "then have it checked again: ip addr del {0}/{1} dev {dev} && ip addr add {0}/{1} dev {dev}",
-                a.addr, a.prefix
+                "then have it checked again: ip addr del {0}/{1} dev {2} && ip addr add {0}/{1} dev {2}",
+                a.addr,
+                a.prefix,
+                quote(&dev)
             )));
     } else {
         finding = finding
             .fix(Fix::act("wait a second; if it stays tentative, the device does not carry multicast"));
     }
-    finding.verify(format!("ip -6 addr show dev {dev}")).proven_if(observed)
+    finding.verify(format!("ip -6 addr show dev {}", quote(&dev))).proven_if(observed)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use netwhy_walk::{End, Path};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::object_text;
 use crate::{fix, nat};
 
@@ -112,7 +112,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                 "RTM_GETNEIGH",
             )
             .value(state.clone())
-            .command(format!("ip neigh show dev {dev}")),
+            .command(format!("ip neigh show dev {}", quote(dev))),
         );
     }
     let finding = finding

@@ -23,7 +23,7 @@ use netwhy_facts::{Locus, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::naming::{Naming, Said};
 
 /// The cause.
@@ -59,6 +59,6 @@ fn judge(case: &Case<'_>) -> Verdict {
     finding
         .evidence(names.ev_application())
         .fix(Fix::act(format!("add an A or AAAA record for {name}, or use the name of the service's host")))
-        .verify(format!("dig @{server} {name}"))
+        .verify(format!("dig @{server} {}", quote(name)))
         .proven()
 }

@@ -25,7 +25,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::naming::Naming;
 
 /// The cause.
@@ -66,6 +66,6 @@ fn judge(case: &Case<'_>) -> Verdict {
     )
     .evidence(names.ev_application())
     .fix(Fix::act("put dns at the end of the hosts line of /etc/nsswitch.conf"))
-    .verify(format!("getent ahosts {name}"))
+    .verify(format!("getent ahosts {}", quote(name)))
     .proven()
 }

@@ -24,7 +24,7 @@ use netwhy_facts::{Locus, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::naming::{Naming, Said};
 
 /// The cause.
@@ -69,6 +69,6 @@ fn judge(case: &Case<'_>) -> Verdict {
             "check the spelling of {name} and the search list of {}, or create the record",
             names.resolver.file
         )))
-        .verify(format!("dig @{server} {name}"))
+        .verify(format!("dig @{server} {}", quote(name)))
         .proven()
 }

@@ -24,7 +24,7 @@ use netwhy_facts::question::Scenario;
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::naming::{Naming, Said};
 
 /// The cause.
@@ -67,7 +67,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         .evidence(names.evidence(better))
         .evidence(names.ev_application())
         .fix(Fix::act(format!("repair {server}, or put it behind {better} in {}", names.resolver.file)))
-        .verify(format!("dig @{server} {}", names.answers.name))
+        .verify(format!("dig @{server} {}", quote(&names.answers.name)))
         .proven()
     });
     Verdict::several(findings.collect())

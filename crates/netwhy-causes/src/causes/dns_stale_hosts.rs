@@ -27,7 +27,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::naming::Naming;
 
 /// The cause.
@@ -92,17 +92,17 @@ fn judge(case: &Case<'_>) -> Verdict {
             file.clone(),
         )
         .value(line.addr.to_string())
-        .command(format!("grep -n {} {file}", line.name)),
+        .command(format!("grep -n {} {}", quote(&line.name), quote(file))),
     )
     .evidence(
         Evidence::new("dns-answer", format!("the name servers give {told}"), "query to each server")
             .value(told.clone())
-            .command(format!("dig +short {}", line.name)),
+            .command(format!("dig +short {}", quote(&line.name))),
     )
     .fix(Fix::act(format!(
         "take line {} out of {file}, or correct its address; the name servers then decide",
         line.line
     )))
-    .verify(format!("getent ahosts {}", line.name))
+    .verify(format!("getent ahosts {}", quote(&line.name)))
     .proven()
 }

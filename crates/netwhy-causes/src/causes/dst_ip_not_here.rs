@@ -31,7 +31,7 @@ use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::causes::forwarding_off::is_translated;
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::Direction;
 
 /// The cause.
@@ -100,8 +100,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     .maybe(case.ev_capture())
     .fix(Fix::run(
         "add the address, if this host should have it",
-        format!("{ip} addr add {dst}/{bits} dev {dev}"),
-        format!("{ip} addr del {dst}/{bits} dev {dev}"),
+        format!("{ip} addr add {dst}/{bits} dev {}", quote(&dev)),
+        format!("{ip} addr del {dst}/{bits} dev {}", quote(&dev)),
     ))
     .fix(Fix::act("or correct the record or load balancer that sends clients here"))
     .verify(format!("{ip} addr show to {dst}"))

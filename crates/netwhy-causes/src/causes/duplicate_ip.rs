@@ -33,7 +33,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -108,14 +108,14 @@ fn found(case: &Case<'_>, locus: Locus, address: IpAddr, dev: &str, macs: &BTree
         .evidence(
             Evidence::new("holders", format!("{list} answered for {address}"), "ARP or ND replies")
                 .value(serde_json::json!(macs))
-                .command(format!("arping -D -c 3 -I {dev} {address}")),
+                .command(format!("arping -D -c 3 -I {} {address}", quote(dev))),
         )
         .maybe(case.ev_attempt())
         .maybe(case.ev_capture())
         .fix(Fix::act(format!(
             "find the holder of {list} and take {address} from the one that should not have it"
         )))
-        .verify(format!("arping -D -c 3 -I {dev} {address}"))
+        .verify(format!("arping -D -c 3 -I {} {address}", quote(dev)))
         .proven()
 }
 

@@ -26,7 +26,7 @@ use netwhy_facts::{Family, Locus, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Layer, Scope, Verdict};
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::{Obstacle, object_text};
 use crate::routing;
 
@@ -54,8 +54,8 @@ fn judge(case: &Case<'_>) -> Verdict {
             finding.maybe(case.ev_counter(counter(o))).fix(
                 Fix::run(
                     "switch forwarding on",
-                    format!("sysctl -w {name}=1"),
-                    format!("sysctl -w {name}=0"),
+                    format!("sysctl -w {}=1", quote(name)),
+                    format!("sysctl -w {}=0", quote(name)),
                 )
                 .risk("the host routes for everybody who sends to it; a forward chain should say for whom"),
             )

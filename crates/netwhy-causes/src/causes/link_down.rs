@@ -34,7 +34,7 @@ use netwhy_walk::End;
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop;
 
 /// The cause.
@@ -105,7 +105,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                 "ETHTOOL_MSG_LINKSTATE_GET",
             )
             .value(state)
-            .command(format!("ethtool {}", root.name)),
+            .command(format!("ethtool {}", quote(&root.name))),
         );
     }
     finding = finding.maybe(case.ev_capture());
@@ -115,8 +115,8 @@ fn judge(case: &Case<'_>) -> Verdict {
         finding.fix(
             Fix::run(
                 "set the device up",
-                format!("ip link set dev {} up", root.name),
-                format!("ip link set dev {} down", root.name),
+                format!("ip link set dev {} up", quote(&root.name)),
+                format!("ip link set dev {} down", quote(&root.name)),
             )
             .risk("routes through gateways and IPv6 addresses that were lost with it must be added again"),
         )
@@ -125,7 +125,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         Role::Client => fate == Fate::Fails,
         _ => s.known && s.requests_out + s.answers_out == 0,
     };
-    finding.verify(format!("ip link show dev {}", root.name)).proven_if(suspect.sure && observed)
+    finding.verify(format!("ip link show dev {}", quote(&root.name))).proven_if(suspect.sure && observed)
 }
 
 fn no_carrier_advice(link: &Link) -> String {
@@ -137,7 +137,8 @@ fn no_carrier_advice(link: &Link) -> String {
         Some("bridge") => format!("give {} a port that is up: bridge link show", link.name),
         _ => format!(
             "check the cable, the transceiver and the switch port of {}: ethtool {}",
-            link.name, link.name
+            link.name,
+            quote(&link.name)
         ),
     }
 }

@@ -27,7 +27,7 @@ use netwhy_walk::End;
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop;
 
 /// The cause.
@@ -66,7 +66,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     .evidence(
         Evidence::new("mtu", format!("the MTU of {} is {}", link.name, link.mtu), "RTM_GETLINK")
             .value(link.mtu)
-            .command(format!("ip link show dev {}; ip route get {}", link.name, case.flow.dst)),
+            .command(format!("ip link show dev {}; ip route get {}", quote(&link.name), case.flow.dst)),
     )
     .fix(Fix::act(if learnt {
         format!("forget the learnt MTU if it is wrong: ip route flush cache; else send packets of at most {mtu} bytes")

@@ -30,7 +30,7 @@ use netwhy_walk::End;
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::{Obstacle, Sight};
 
 /// The cause.
@@ -100,21 +100,23 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
             .maybe(case.ev_counter("TcpExt.IPReversePathFilter"))
             .maybe(case.ev_capture());
     }
-    finding = finding
-        .fix(Fix::act(format!("find who sends {src} to {dst} by {on}: tcpdump -neni {on} host {src}")));
+    finding = finding.fix(Fix::act(format!(
+        "find who sends {src} to {dst} by {on}: tcpdump -neni {} host {src}",
+        quote(&on)
+    )));
     if let Some(Locus::Address { dev, address, prefix }) = &holder {
         finding = finding.fix(Fix::run(
             "if the address belongs to the sender, take it away here",
-            format!("ip addr del {address}/{prefix} dev {dev}"),
-            format!("ip addr add {address}/{prefix} dev {dev}"),
+            format!("ip addr del {address}/{prefix} dev {}", quote(dev)),
+            format!("ip addr add {address}/{prefix} dev {}", quote(dev)),
         ));
     }
     if let Locus::Sysctl { name, value } = locus {
         finding = finding.fix(
             Fix::run(
                 "or allow it, where a proxy or a hairpin needs it",
-                format!("sysctl -w {name}=1"),
-                format!("sysctl -w {name}={value}"),
+                format!("sysctl -w {}=1", quote(name)),
+                format!("sysctl -w {}={value}", quote(name)),
             )
             .risk("forged packets with such addresses are accepted on the device"),
         );

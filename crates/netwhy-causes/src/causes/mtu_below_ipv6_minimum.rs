@@ -29,7 +29,7 @@ use netwhy_walk::End;
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop;
 
 /// The cause.
@@ -74,22 +74,22 @@ fn judge(case: &Case<'_>) -> Verdict {
     .evidence(
         Evidence::new("mtu", format!("the MTU of {} is {}", link.name, link.mtu), "RTM_GETLINK")
             .value(link.mtu)
-            .command(format!("ip link show dev {}", link.name)),
+            .command(format!("ip link show dev {}", quote(&link.name))),
     )
     .evidence(
         Evidence::new("no-ipv6", format!("net.ipv6.conf has no {}", link.name), "/proc/sys")
-            .command(format!("ls /proc/sys/net/ipv6/conf/{}", link.name)),
+            .command(format!("ls {}", quote(&format!("/proc/sys/net/ipv6/conf/{}", link.name)))),
     )
     .evidence(case.ev_prediction(case.forward, "outgoing"))
     .fix(
         Fix::run(
             "give the device room for IPv6",
-            format!("ip link set dev {} mtu {MINIMUM}", link.name),
-            format!("ip link set dev {} mtu {}", link.name, link.mtu),
+            format!("ip link set dev {} mtu {MINIMUM}", quote(&link.name)),
+            format!("ip link set dev {} mtu {}", quote(&link.name), link.mtu),
         )
         .risk("IPv6 addresses and routes of the device must be added again"),
     )
-    .verify(format!("ip -6 addr show dev {}", link.name))
+    .verify(format!("ip -6 addr show dev {}", quote(&link.name)))
     .proven_if(failed || case.question.role != Role::Client)
 }
 

@@ -88,7 +88,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     let l4 = case.flow.proto.name();
     let chain = match nat::source_chain(case, p.dst.is_ipv4()) {
         Some((netwhy_facts::Locus::NftChain { family, table, chain, .. }, _)) => {
-            format!("{family} {table} {chain}")
+            crate::fix::nft_chain(&family, &table, &chain)
         }
         _ => format!("{nat_table} postrouting"),
     };

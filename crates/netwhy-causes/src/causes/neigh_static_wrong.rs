@@ -29,7 +29,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop::{self, Hop};
 use crate::obstacle::Direction;
 
@@ -80,8 +80,9 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
         Some(mac) => format!("{} answers from {mac}", hop.address),
         None => "frames sent there vanish".to_string(),
     };
-    let delete = format!("ip neigh del {} dev {}", hop.address, hop.dev);
-    let restore = format!("ip neigh replace {} lladdr {lladdr} dev {} nud permanent", hop.address, hop.dev);
+    let delete = format!("ip neigh del {} dev {}", hop.address, quote(&hop.dev));
+    let restore =
+        format!("ip neigh replace {} lladdr {lladdr} dev {} nud permanent", hop.address, quote(&hop.dev));
     Finding::new(
         Locus::Neighbour { dev: hop.dev.clone(), address: hop.address, state: entry.state.name().into() },
         format!("the static neighbour entry of {} on {} says {lladdr}, but {says}", hop.address, hop.dev),
@@ -91,7 +92,7 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
     .maybe(real.as_ref().map(|mac| {
         Evidence::new("neigh-probe", format!("{} answers from {mac}", hop.address), "ARP or ND probe")
             .value(mac.clone())
-            .command(format!("arping -c 1 -I {} {}", hop.dev, hop.address))
+            .command(format!("arping -c 1 -I {} {}", quote(&hop.dev), hop.address))
     }))
     .maybe(case.ev_capture())
     .fix(Fix::run("delete the entry, so that it is resolved again", delete, restore))

@@ -30,7 +30,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop::{self, Hop};
 use crate::obstacle::Direction;
 
@@ -105,7 +105,7 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
     .maybe(case.seen.known.then(|| {
         Evidence::new("solicitations", format!("{asked} requests left, {answered} answers arrived"), "AF_PACKET")
             .value(asked)
-            .command(format!("tcpdump -nni {} {filter}", hop.dev))
+            .command(format!("tcpdump -nni {} {filter}", quote(&hop.dev)))
     }))
     .maybe(case.ev_counter("TcpExt.TCPSpuriousRtxHostQueues").filter(|_| hop.address.is_ipv4()))
     .fix(Fix::act(format!(
@@ -114,7 +114,7 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
         hop.dev,
         if hop.direction == Direction::Forward { case.flow.dst } else { hop.address }
     )))
-    .verify(format!("ip neigh show {} dev {}", hop.address, hop.dev))
+    .verify(format!("ip neigh show {} dev {}", hop.address, quote(&hop.dev)))
     .proven_if(own_error || (in_vain && waited))
 }
 

@@ -99,8 +99,12 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
         finding = finding.fix(
             Fix::run(
                 "remove the notrack rule",
-                format!("nft delete rule {family} {table} {chain} handle {handle}"),
-                format!("nft add rule {family} {table} {chain} {text}"),
+                format!("nft delete rule {} handle {handle}", fix::nft_chain(family, table, chain)),
+                format!(
+                    "nft add rule {} {}",
+                    fix::nft_chain(family, table, chain),
+                    fix::nft_rule_words(text)
+                ),
             )
             .risk("the flow takes an entry of the connection table again"),
         );
@@ -108,7 +112,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
         finding = finding.fix(
             Fix::run(
                 "remove the notrack rule",
-                format!("{command} -t {table} -D {chain} {number}"),
+                format!("{command} -t {} -D {} {number}", fix::quote(table), fix::quote(chain)),
                 fix::reinsert(&notrack),
             )
             .risk("the flow takes an entry of the connection table again"),

@@ -27,7 +27,7 @@ use netwhy_facts::{Locus, Role};
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::naming::Naming;
 
 /// The cause.
@@ -78,7 +78,7 @@ fn judge(case: &Case<'_>) -> Verdict {
             "connect(2)",
         )
         .value(works.join(", "))
-        .command(format!("getent ahosts {name}")),
+        .command(format!("getent ahosts {}", quote(name))),
     )
     .evidence(names.ev_application())
     .fix(Fix::act(format!("take {} out of the records of {name}, or repair the host behind it", flow.dst)))

@@ -32,7 +32,7 @@ use netwhy_walk::{Origin, Packet};
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::object_text;
 
 /// The cause.
@@ -117,7 +117,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     .evidence(
         Evidence::new("tunnel", format!("{}: {}", link.name, t.detail), "RTM_GETLINK IFLA_INFO_DATA")
             .value(t.detail.clone())
-            .command(format!("ip -d link show dev {}", link.name)),
+            .command(format!("ip -d link show dev {}", quote(&link.name))),
     )
     .evidence(
         Evidence::new(
@@ -129,7 +129,7 @@ fn judge(case: &Case<'_>) -> Verdict {
             "IFLA_STATS64",
         )
         .value(serde_json::json!({"tx": link.stats.tx_packets, "rx": link.stats.rx_packets}))
-        .command(format!("ip -s link show dev {}", link.name)),
+        .command(format!("ip -s link show dev {}", quote(&link.name))),
     )
     .maybe(case.ev_capture())
     .fix(Fix::act(format!(

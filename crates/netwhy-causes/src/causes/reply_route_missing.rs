@@ -28,7 +28,7 @@ use netwhy_facts::{Locus, Proto, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Layer, Scope, Verdict};
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::Direction;
 use crate::routing;
 
@@ -66,7 +66,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                     .maybe(case.ev_counter("TcpExt.ListenOverflows"));
             }
             let via = match arrived_by(case) {
-                Some(dev) => format!("via GATEWAY dev {dev}"),
+                Some(dev) => format!("via GATEWAY dev {}", quote(&dev)),
                 None => "via GATEWAY".into(),
             };
             finding

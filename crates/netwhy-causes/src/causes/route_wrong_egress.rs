@@ -27,7 +27,7 @@ use netwhy_facts::{Family, Locus, Role};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::object_text;
 use crate::{routing, trial};
 
@@ -86,7 +86,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         )
         .value(*dev)
         .window(attempt.elapsed_us)
-        .command(format!("curl --interface {dev} -m 3 telnet://{target}")),
+        .command(format!("curl --interface {} -m 3 telnet://{target}", quote(dev))),
     )
     .evidence(
         Evidence::new("fib", format!("the lookup chooses {}", object_text(route)), "rules and routes")
@@ -98,8 +98,8 @@ fn judge(case: &Case<'_>) -> Verdict {
         Locus::Rule { priority, text, .. } => finding.fix(
             Fix::run(
                 "delete the rule that leads there",
-                format!("{ip} rule del priority {priority} {text}"),
-                format!("{ip} rule add priority {priority} {text}"),
+                format!("{ip} rule del priority {priority} {}", crate::fix::quote_words(text)),
+                format!("{ip} rule add priority {priority} {}", crate::fix::quote_words(text)),
             )
             .risk("other flows the rule selects change their way too"),
         ),

@@ -28,7 +28,7 @@ use netwhy_walk::End;
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::obstacle::{Obstacle, Sight};
 
 /// The cause.
@@ -118,8 +118,8 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
         finding = finding.fix(
             Fix::run(
                 "loose mode on the device: the source must be reachable, by whichever device",
-                format!("sysctl -w {own}=2"),
-                format!("sysctl -w {own}={}", if own == *name { "1" } else { "0" }),
+                format!("sysctl -w {}=2", quote(&own)),
+                format!("sysctl -w {}={}", quote(&own), if own == *name { "1" } else { "0" }),
             )
             .risk("forged sources of networks reached by another device are accepted on it"),
         );
@@ -127,7 +127,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
     finding = finding
         .fix(Fix::run(
             "or make the route back symmetric",
-            format!("ip route add {src}/32 via GATEWAY dev {on}"),
+            format!("ip route add {src}/32 via GATEWAY dev {}", quote(on)),
             format!("ip route del {src}/32"),
         ))
         .verify(case.ask_again());

@@ -55,8 +55,8 @@ fn judge(case: &Case<'_>) -> Verdict {
                 .fix(
                     Fix::run(
                         "delete the rule",
-                        format!("{ip} rule del priority {priority} {text}"),
-                        format!("{ip} rule add priority {priority} {text}"),
+                        format!("{ip} rule del priority {priority} {}", crate::fix::quote_words(text)),
+                        format!("{ip} rule add priority {priority} {}", crate::fix::quote_words(text)),
                     )
                     .risk("whatever the rule was meant to stop goes through then"),
                 )

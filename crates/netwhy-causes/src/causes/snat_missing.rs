@@ -27,7 +27,7 @@ use netwhy_walk::End;
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{self, Fix, quote};
 use crate::nat;
 
 /// The cause.
@@ -92,20 +92,26 @@ fn judge(case: &Case<'_>) -> Verdict {
     let finding = match &locus {
         Locus::IptChain { command, .. } => finding.fix(Fix::run(
             "translate sources that leave by the device",
-            format!("{command} -t nat -A POSTROUTING -o {dev} -j MASQUERADE"),
-            format!("{command} -t nat -D POSTROUTING -o {dev} -j MASQUERADE"),
+            format!("{command} -t nat -A POSTROUTING -o {} -j MASQUERADE", quote(dev)),
+            format!("{command} -t nat -D POSTROUTING -o {} -j MASQUERADE", quote(dev)),
         )),
         Locus::NftChain { family, table, chain, .. } => finding.fix(Fix::run(
             "translate sources that leave by the device",
-            format!("nft add rule {family} {table} {chain} oifname {dev} masquerade comment \"netwhy\""),
             format!(
-                "nft -a list chain {family} {table} {chain} | awk '/comment \"netwhy\"/{{print $NF}}' | xargs -rn1 nft delete rule {family} {table} {chain} handle"
+                "nft add rule {} oifname {} masquerade comment \"netwhy\"",
+                fix::nft_chain(family, table, chain),
+                quote(&fix::nft_word(dev))
             ),
+            fix::nft_take_back(&fix::nft_chain(family, table, chain)),
         )),
         _ => finding.fix(Fix::run(
             "translate sources that leave by the device",
             format!(
-                "nft 'add table {family} nat; add chain {family} nat postrouting {{ type nat hook postrouting priority srcnat; }}; add rule {family} nat postrouting oifname {dev} masquerade'"
+                "nft {}",
+                quote(&format!(
+                    "add table {family} nat; add chain {family} nat postrouting {{ type nat hook postrouting priority srcnat; }}; add rule {family} nat postrouting oifname {} masquerade",
+                    fix::nft_word(dev)
+                ))
             ),
             format!("nft delete table {family} nat"),
         )),

@@ -111,12 +111,12 @@ fn judge(case: &Case<'_>) -> Verdict {
     let finding = match &rule {
         Locus::NftRule { family, table, chain, handle, text } => finding.fix(Fix::run(
             "or remove the rule that feeds it",
-            format!("nft delete rule {family} {table} {chain} handle {handle}"),
-            format!("nft add rule {family} {table} {chain} {text}"),
+            format!("nft delete rule {} handle {handle}", fix::nft_chain(family, table, chain)),
+            format!("nft add rule {} {}", fix::nft_chain(family, table, chain), fix::nft_rule_words(text)),
         )),
         Locus::IptRule { command, table, chain, number, .. } => finding.fix(Fix::run(
             "or remove the rule that feeds it",
-            format!("{command} -t {table} -D {chain} {number}"),
+            format!("{command} -t {} -D {} {number}", fix::quote(table), fix::quote(chain)),
             fix::reinsert(&rule),
         )),
         _ => finding,

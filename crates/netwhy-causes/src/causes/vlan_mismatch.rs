@@ -27,7 +27,7 @@ use netwhy_facts::question::Scenario;
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::nexthop;
 
 /// The cause.
@@ -62,6 +62,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     let n =
         case.packets().iter().filter(|p| !p.out && p.ifindex == link.index && p.vlan == Some(vid)).count();
     let dev = &link.name;
+    let upper = quote(&format!("{dev}.{vid}"));
     Finding::new(
         nexthop::link_locus(link),
         format!(
@@ -77,15 +78,15 @@ fn judge(case: &Case<'_>) -> Verdict {
             "AF_PACKET",
         )
         .value(serde_json::json!({"vlan": vid, "frames": n}))
-        .command(format!("tcpdump -eni {dev} vlan {vid}")),
+        .command(format!("tcpdump -eni {} vlan {vid}", quote(dev))),
     )
     .fix(Fix::run(
         "take the VLAN",
-        format!("ip link add link {dev} name {dev}.{vid} type vlan id {vid}"),
-        format!("ip link del dev {dev}.{vid}"),
+        format!("ip link add link {} name {upper} type vlan id {vid}", quote(dev)),
+        format!("ip link del dev {upper}"),
     ))
     .fix(Fix::act(format!("or have the switch send VLAN {vid} untagged to this port")))
-    .verify(format!("ip -d link show type vlan dev {dev}.{vid}"))
+    .verify(format!("ip -d link show type vlan dev {upper}"))
     .proven()
 }
 

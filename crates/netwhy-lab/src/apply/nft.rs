@@ -5,8 +5,16 @@ use crate::error::{LabError, Result};
 use crate::nft_build::{Expressions, Nft, Policy, Table};
 use crate::node::Node;
 
-pub(super) fn run(words: &[&str], node: &mut Node) -> Result<()> {
-    match words {
+/// nft(8) joins its arguments and reads the line anew.
+pub(super) fn run(arguments: &[&str], node: &mut Node) -> Result<()> {
+    // A comment that the shell took the quotes of is a string all the same.
+    let line = match arguments {
+        [words @ .., "comment", comment] => format!("{} comment \"{comment}\"", words.join(" ")),
+        words => words.join(" "),
+    };
+    let words = lex(&line);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match &words[..] {
         ["delete", "rule", family, table, chain, "handle", handle] => {
             let handle = number(handle)?;
             node.nft_delete_rule(Table::parse(family)?, table, chain, handle)
@@ -26,6 +34,23 @@ pub(super) fn run(words: &[&str], node: &mut Node) -> Result<()> {
         ["add" | "chain", rest @ ..] => policy(rest, node),
         _ => Err(not_understood(&format!("nft {}", words.join(" ")))),
     }
+}
+
+/// The words of a line of nft: blanks part them, double quotes group and vanish.
+fn lex(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut open) = (Vec::new(), None::<String>, false);
+    for letter in line.chars() {
+        match letter {
+            '"' => {
+                open = !open;
+                word.get_or_insert_default();
+            }
+            letter if letter.is_whitespace() && !open => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 fn insert(
@@ -124,5 +149,18 @@ fn icmp6(word: &str) -> u8 {
         "nd-neighbor-solicit" => 135,
         "nd-neighbor-advert" => 136,
         _ => word.parse().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_in_one_argument_is_read_word_by_word() {
+        assert_eq!(
+            lex(r#"rule inet "a;b" input tcp dport 80 drop comment "$(x) it's""#),
+            ["rule", "inet", "a;b", "input", "tcp", "dport", "80", "drop", "comment", "$(x) it's"]
+        );
     }
 }

@@ -33,7 +33,8 @@ pub(crate) enum Verdict {
 
 /// The locus of a rule.
 pub(crate) fn rule_locus(walk: &Walk<'_, '_>, rule: &NftRule) -> Locus {
-    let text = walk.rule_text(rule);
+    let name = |index: u32| walk.w.link(index).map(|l| l.name.clone());
+    let text = walk.w.nft.map(|n| crate::text::rule_spec(n, rule, &name)).unwrap_or_default();
     Locus::NftRule {
         family: rule.family.name().into(),
         table: rule.table.clone(),

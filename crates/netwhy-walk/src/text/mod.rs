@@ -21,6 +21,12 @@ pub fn rule_text_named(nft: &Nft, rule: &NftRule, names: &dyn Fn(u32) -> Option<
     nft::Decompiler::new(nft, rule, names).text()
 }
 
+/// An nftables rule as an object is named by it: as [`rule_text_named`], without what changes while it works
+/// (counters, used quota, last use).
+pub fn rule_spec(nft: &Nft, rule: &NftRule, names: &dyn Fn(u32) -> Option<String>) -> String {
+    nft::Decompiler::new(nft, rule, names).without_state().text()
+}
+
 /// A legacy rule as iptables-save writes it.
 pub fn xt_rule_text(chain: &str, rule: &XtRule) -> String {
     xt::rule(chain, rule)

@@ -77,6 +77,8 @@ pub(crate) struct Decompiler<'a> {
     network: Option<Header>,
     transport: Option<Header>,
     vlan: bool,
+    /// Whether counters and the like are told with their numbers.
+    state: bool,
 }
 
 /// First 4-byte word of a register.
@@ -152,7 +154,23 @@ impl<'a> Decompiler<'a> {
             NftFamily::Arp => Some(Header::Arp),
             _ => None,
         };
-        Self { nft, rule, names, regs: Vec::new(), out: Vec::new(), network, transport: None, vlan: false }
+        Self {
+            nft,
+            rule,
+            names,
+            regs: Vec::new(),
+            out: Vec::new(),
+            network,
+            transport: None,
+            vlan: false,
+            state: true,
+        }
+    }
+
+    /// Leaves out what changes while the rule works.
+    pub(crate) fn without_state(mut self) -> Self {
+        self.state = false;
+        self
     }
 
     /// The rule's text.
@@ -959,6 +977,8 @@ impl<'a> Decompiler<'a> {
 
     fn statement(&mut self, expr: &Expr) {
         let text = match expr {
+            Expr::Counter { .. } if !self.state => "counter".into(),
+            Expr::Last { .. } if !self.state => "last".into(),
             Expr::Counter { packets, bytes } => format!("counter packets {packets} bytes {bytes}"),
             Expr::Limit { rate, unit_s, burst, per_packet, over } => {
                 limit_text(*rate, *unit_s, *burst, *per_packet, *over)
@@ -966,7 +986,7 @@ impl<'a> Decompiler<'a> {
             Expr::Quota { bytes, consumed, over } => {
                 let (n, unit) = bytes_unit(*bytes);
                 let used = match bytes_unit(*consumed) {
-                    (0, _) => String::new(),
+                    (n, _) if n == 0 || !self.state => String::new(),
                     (n, unit) => format!(" used {n} {unit}"),
                 };
                 format!("quota {}{n} {unit}{used}", if *over { "over " } else { "" })
