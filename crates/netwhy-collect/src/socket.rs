@@ -18,9 +18,9 @@ use std::ops::ControlFlow;
 use netwhy_facts::question::Role;
 use netwhy_facts::socket::{ForeignSockets, Socket, Sockets};
 use netwhy_facts::{Family, Flow, Proto, Reading};
+use netwhy_sys::SysError;
 use netwhy_sys::netlink::{NetlinkError, Protocol, Socket as Netlink};
 use netwhy_sys::netns::{self, NetnsRef};
-use netwhy_sys::{Errno, SysError};
 use netwhy_wire::inet_diag::{
     Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, extension, state,
 };
@@ -104,10 +104,12 @@ impl Collector {
     }
 
     /// Listeners (UDP: bound sockets) of the flow's destination port in the machine's other namespaces, at
-    /// most 64 of them. Denied if none could be entered while there are some, or may be, with processes whose
-    /// namespace is hidden; what some of them refuse is left out.
+    /// most 64 of them. What was found is known even if not every namespace could be entered; that there is
+    /// none is known only if none was hidden or refused, and denied otherwise.
     pub fn foreign_sockets(&self, flow: &Flow) -> Reading<ForeignSockets> {
-        Self::reading("SOCK_DIAG_BY_FAMILY in other namespaces", "CAP_SYS_ADMIN", || {
+        let source = "SOCK_DIAG_BY_FAMILY in other namespaces";
+        let (mut unseen, mut too_many) = (None, false);
+        let reading = Self::reading(source, "CAP_SYS_ADMIN", || {
             self.require(diag_of(flow.proto))?;
             let netns::Listing { seen: mut others, hidden } = netns::list()?;
             others.retain(|seen| seen.id != self.netns_id());
@@ -132,17 +134,28 @@ impl Collector {
                     Err(error) => refused = Some(error),
                 }
             }
-            match refused {
-                Some(error) if entered == 0 && error.is_denied() => return Err(error.into()),
-                None if entered == 0 && hidden > 0 => {
-                    let object = format!("{hidden} processes");
-                    return Err(SysError::new("read network namespace", object, Errno::EACCES).into());
+            if found.is_empty() {
+                too_many = others.len() > MAX_NAMESPACES;
+                if let Some(error) = refused.filter(SysError::is_denied) {
+                    return Err(error.into());
                 }
-                _ => {}
+                // Which namespace a process is in tells CAP_SYS_PTRACE, what is in it CAP_SYS_ADMIN.
+                unseen = match (hidden, entered) {
+                    (0, _) => None,
+                    (_, 0) => Some("CAP_SYS_ADMIN and CAP_SYS_PTRACE"),
+                    _ => Some("CAP_SYS_PTRACE"),
+                };
             }
             self.fill_owners(&mut found);
             Ok(ForeignSockets(found))
-        })
+        });
+        match unseen {
+            Some(needs) => Reading::denied(needs),
+            None if too_many => Reading::failed(format!(
+                "none in {MAX_NAMESPACES} network namespaces; the others were not read"
+            )),
+            None => reading,
+        }
     }
 
     fn by_procfs(&self, flow: &Flow, role: Role) -> Result<Sockets, CollectError> {

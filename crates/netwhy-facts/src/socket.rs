@@ -22,7 +22,8 @@ impl Fact for Sockets {
     const KIND: &'static str = "sockets";
 }
 
-/// Listeners on the target's port in other namespaces of this machine, where they could be read.
+/// Listeners on the target's port in other namespaces of this machine. Empty only where every namespace was read:
+/// with some of them hidden or refused and none found, the reading is denied.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ForeignSockets(pub Vec<Socket>);
 

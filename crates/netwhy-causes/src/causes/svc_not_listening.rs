@@ -72,7 +72,8 @@ fn on_the_server(case: &Case<'_>) -> Verdict {
         );
     }
     let End::NoSocket { .. } = &case.forward.end else { return Verdict::Silent };
-    let foreign = case.facts.value::<ForeignSockets>().map(|f| f.0.as_slice()).unwrap_or_default();
+    let others = case.facts.value::<ForeignSockets>().map(|f| f.0.as_slice());
+    let foreign = others.unwrap_or_default();
     let waits = |s: &&netwhy_facts::socket::Socket| {
         s.lport == port && s.proto == proto && s.state == service::waiting_state(proto) && s.rport == 0
     };
@@ -84,7 +85,9 @@ fn on_the_server(case: &Case<'_>) -> Verdict {
     let counted =
         proto == Proto::Udp && case.seen.requests_in > 0 && case.grew(counter).is_some_and(|d| d > 0);
     let locus = Locus::MissingListener { proto, address: dst, port };
-    Finding::new(locus, format!("no {name} socket of this host accepts on {}", case.flow.target()))
+    // Without a look into the other namespaces nothing is said of them.
+    let reach = if others.is_some() { "this host" } else { "this network namespace" };
+    Finding::new(locus, format!("no {name} socket of {reach} accepts on {}", case.flow.target()))
         .maybe(case.ev_attempt())
         .evidence(
             Evidence::new("no-listener", format!("no {name} socket is bound to port {port}"), "sock_diag")
@@ -165,6 +168,15 @@ mod tests {
         let f = proven(server().reset_out().rose("Tcp.OutRsts", 1).judge(&CAUSE));
         assert!(matches!(f.locus, Locus::MissingListener { port: 80, .. }));
         assert!(!f.outside);
+    }
+
+    #[test]
+    fn of_other_namespaces_nothing_is_said_unless_all_were_read() {
+        let reset = || server().reset_out().rose("Tcp.OutRsts", 1);
+        let f = proven(reset().with(ForeignSockets::default()).judge(&CAUSE));
+        assert!(f.summary.contains("of this host"), "{}", f.summary);
+        let f = proven(reset().denied::<ForeignSockets>("CAP_SYS_PTRACE").judge(&CAUSE));
+        assert!(f.summary.contains("of this network namespace"), "{}", f.summary);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use netwhy_collect::{Collector, Scope};
 use netwhy_facts::question::Role;
 use netwhy_facts::{Flow, Proto, Reading};
-use netwhy_sys::caps::{self, CapSet};
+use netwhy_sys::caps::{self, CapSet, Capability};
 use netwhy_sys::netns::{self, NetnsRef};
 
 use crate::space::{known, run, with};
@@ -111,5 +111,32 @@ fn without_privilege_each_refusal_names_what_is_missing() {
         assert_eq!(own.mark, None, "but marks only CAP_NET_ADMIN");
         // This process may look into itself.
         assert!(known(own.owners.clone()).iter().any(|owner| owner.pid == std::process::id()));
+    });
+}
+
+#[test]
+fn with_hidden_namespaces_no_listener_elsewhere_is_not_a_finding() {
+    with(TOOLS, || {
+        let here = netns::current().unwrap();
+        let ask = move |keep: CapSet| {
+            let asking = std::thread::spawn(move || {
+                assert_eq!(netns::current().unwrap(), here);
+                caps::keep_only(keep).unwrap();
+                let hidden = netns::list().unwrap().hidden;
+                // Nobody listens on port 1 anywhere on a machine that runs these tests.
+                (hidden, Collector::here().unwrap().foreign_sockets(&flow(1, None)))
+            });
+            asking.join().unwrap()
+        };
+        let (hidden, reading) = ask(CapSet::of(&[Capability::SysAdmin]));
+        assert!(hidden > 0, "the first process keeps its namespace from us");
+        let Reading::Denied { needs } = reading else { panic!("{reading:?}") };
+        assert!(needs.contains("CAP_SYS_PTRACE"), "{needs}");
+        let (hidden, reading) = ask(CapSet::of(&[Capability::SysAdmin, Capability::SysPtrace]));
+        if hidden == 0 {
+            assert_eq!(known(reading).0, []);
+        } else {
+            println!("skipped in part: {hidden} processes stay hidden even so");
+        }
     });
 }
