@@ -47,8 +47,10 @@ fn locus(h: &TlsHandshake, certificate: Option<&Certificate>) -> Locus {
 
 /// The command that shows the peer's certificates.
 fn shows(h: &TlsHandshake) -> String {
-    let plain = h.server_name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:".contains(&b));
-    let name = if plain { format!(" -servername {}", h.server_name) } else { String::new() };
+    let name = match h.server_name.as_str() {
+        "" => String::new(),
+        name => format!(" -servername {}", crate::fix::quote(name)),
+    };
     format!("openssl s_client -connect {}{name} -showcerts </dev/null", h.peer)
 }
 

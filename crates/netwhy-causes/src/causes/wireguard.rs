@@ -74,7 +74,11 @@ fn judge(case: &Case<'_>) -> Verdict {
             format!("the route to {} leads into {dev}, a WireGuard device", case.flow.dst),
             "RTM_GETROUTE, RTM_GETLINK",
         )
-        .command(format!("wg show {dev} {}", if advice == "endpoint" { "endpoints" } else { "allowed-ips" })),
+        .command(format!(
+            "wg show {} {}",
+            crate::fix::quote(dev),
+            if advice == "endpoint" { "endpoints" } else { "allowed-ips" }
+        )),
     )
     .fix(Fix::act(format!("correct {advice} of the peer for {}: wg show {dev}", case.flow.dst)))
     .verify(case.ask_again())
