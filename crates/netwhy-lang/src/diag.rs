@@ -102,10 +102,21 @@ fn floor(text: &str, at: usize) -> usize {
 /// The known name that needs the fewest edits, if few enough to be a slip.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = name.chars().count().div_ceil(3).clamp(1, 3);
-    known.into_iter().map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+    let rank = |k: &'a str| {
+        let swapped = k.len() == name.len() && sorted(k) == sorted(name);
+        let edits = distance(name, k);
+        (if swapped && edits == 2 { 1 } else { edits }, k.len().abs_diff(name.len()), k)
+    };
+    known.into_iter().map(rank).filter(|(d, ..)| *d <= limit).min().map(|(.., k)| k)
 }
 
-/// Edits (insert, remove, replace, swap of neighbours counts two) between two names.
+fn sorted(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes
+}
+
+/// Edits (insert, remove, replace) between two names.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -73,10 +73,10 @@ impl Gen<'_, '_> {
                 Ok(())
             }
             ExprKind::Field(inner, _) => match self.raw_ty(inner) {
-                Ty::Tuple(_) => self.from_memory(e),
+                Ty::Tuple(_) => self.reload(e),
                 _ => self.load_place(e),
             },
-            ExprKind::Nth(..) | ExprKind::Var(_) => self.from_memory(e),
+            ExprKind::Nth(..) | ExprKind::Var(_) => self.reload(e),
             ExprKind::Binary(op, a, b) => {
                 if op.compares() || matches!(op, BinOp::LAnd | BinOp::LOr) {
                     return self.truth(e);
@@ -184,7 +184,7 @@ impl Gen<'_, '_> {
         self.release(mark);
     }
 
-    fn from_memory(&mut self, e: &Expr) -> Result<()> {
+    fn reload(&mut self, e: &Expr) -> Result<()> {
         let mem = self.memory(e)?;
         let (base, off) = self.base(mem, 1);
         self.a.load(Width::D, 0, base, off);

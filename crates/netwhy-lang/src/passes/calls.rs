@@ -574,7 +574,7 @@ impl Infer<'_> {
                         ));
                     }
                 }
-                match (name, args.get(2).map(|n| constant(n))) {
+                match (name, args.get(2).map(constant)) {
                     ("strncmp", Some(Some(0..=16384))) => Ok(Ty::U64),
                     ("strncmp", _) => fail("the length of `strncmp()` is a constant".into()),
                     ("strcontains", _) => Ok(Ty::Bool),

@@ -28,7 +28,7 @@ pub struct Unit {
 /// Most programs a script may expand to.
 const MAX_UNITS: usize = 1024;
 /// Most expressions macros may expand to.
-const MAX_NODES: u32 = 200_000;
+const MAX_NODES: u32 = 2_000_000;
 
 struct Expander<'a> {
     macros: BTreeMap<&'a str, &'a Macro>,
@@ -200,7 +200,7 @@ impl Expander<'_> {
     }
 
     fn guard(&mut self, e: &mut Expr, f: impl FnOnce(&mut Self, &mut Expr) -> Result<()>) -> Result<()> {
-        if self.depth >= 8 {
+        if self.depth >= 16 {
             return Err(Diagnostic::error(e.span, "macros that use themselves, or too deep"));
         }
         self.depth += 1;
