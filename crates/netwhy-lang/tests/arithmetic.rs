@@ -71,8 +71,9 @@ impl Maker {
     }
 
     fn binary(&mut self, depth: u32) -> (String, Val) {
-        let op = ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "<", "<=", ">", ">=", "==", "!=", "&&", "||"]
-            [self.rng.below(18) as usize];
+        let op = [
+            "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "<", "<=", ">", ">=", "==", "!=", "&&", "||",
+        ][self.rng.below(18) as usize];
         let (at, (a, asig, alit)) = self.expr(depth - 1);
         let (bt, (b, bsig, blit)) = self.expr(depth - 1);
         let signed = match (alit, blit) {

@@ -26,7 +26,10 @@ fn show(shape: &Shape, bytes: &[u8]) -> String {
             .map_or_else(|| word(bytes).to_string(), |(n, _)| n.clone()),
         Shape::Str { size } => {
             let text: Vec<u8> = bytes[..*size as usize].iter().copied().take_while(|b| *b != 0).collect();
-            assert!(bytes[text.len()..*size as usize].iter().all(|b| *b == 0), "dirt after the end of a string");
+            assert!(
+                bytes[text.len()..*size as usize].iter().all(|b| *b == 0),
+                "dirt after the end of a string"
+            );
             String::from_utf8_lossy(&text).into_owned()
         }
         Shape::Buf { .. } => {
@@ -83,9 +86,13 @@ fn run(script: &str, features: &Features) -> Result<Vec<String>, String> {
             Action::Exit => format!("RECORD exit {}", word(data)),
             Action::Clear { map } => format!("RECORD clear {}", spec.maps[*map as usize].name),
             Action::Zero { map } => format!("RECORD zero {}", spec.maps[*map as usize].name),
-            Action::DeleteHist { map, key } => format!("RECORD delete {} {}", spec.maps[*map as usize].name, part(key, data)),
+            Action::DeleteHist { map, key } => {
+                format!("RECORD delete {} {}", spec.maps[*map as usize].name, part(key, data))
+            }
             Action::Time { format } => format!("RECORD time {format:?}"),
-            Action::Cat { format, args } | Action::System { format, args } => format!("RECORD file {format:?} {}", list(args)),
+            Action::Cat { format, args } | Action::System { format, args } => {
+                format!("RECORD file {format:?} {}", list(args))
+            }
             Action::Join { .. } => format!("RECORD join {}", word(data)),
         });
     }
@@ -98,7 +105,11 @@ fn run(script: &str, features: &Features) -> Result<Vec<String>, String> {
             };
             if buckets {
                 let at = map.key.as_ref().map_or(0, |s| s.size() as usize);
-                let bucket = if map.key.is_some() { word(&key[at..]) } else { i64::from(key[0]) + i64::from(key[1]) * 256 };
+                let bucket = if map.key.is_some() {
+                    word(&key[at..])
+                } else {
+                    i64::from(key[0]) + i64::from(key[1]) * 256
+                };
                 if word(&value) == 0 {
                     continue;
                 }
@@ -126,8 +137,11 @@ fn constructs_do_what_they_say() {
         count += 1;
         let get = |tag: &str| block.lines().find_map(|l| l.strip_prefix(tag)).unwrap_or("");
         let (name, prog) = (get("NAME "), get("PROG "));
-        let wanted: Vec<&str> =
-            block.lines().filter(|l| l.starts_with("MAP ") || l.starts_with("RECORD ")).map(str::trim_end).collect();
+        let wanted: Vec<&str> = block
+            .lines()
+            .filter(|l| l.starts_with("MAP ") || l.starts_with("RECORD "))
+            .map(str::trim_end)
+            .collect();
         let error = get("ERROR ");
         // Loops come out differently for an old kernel; the result must not.
         for features in [Features::modern(), Features { for_each_map_elem: true, ..Features::floor() }] {
@@ -164,7 +178,10 @@ fn histogram_code_and_renderer_agree_on_buckets() {
             let bucket = hist_bucket(value, bits);
             assert!(bucket < u64::from(hist_buckets(bits)), "{value} {bits}");
             let (low, high) = hist_range(bucket, bits);
-            assert!(low.is_none_or(|l| l <= value) && high.is_none_or(|h| value < h), "{value} {bits} {low:?} {high:?}");
+            assert!(
+                low.is_none_or(|l| l <= value) && high.is_none_or(|h| value < h),
+                "{value} {bits} {low:?} {high:?}"
+            );
             let got = run(&format!("BEGIN {{ @ = hist({value}, {bits}); }}"), &Features::modern()).unwrap();
             assert_eq!(got, [format!("MAP @ bucket {bucket} = 1")]);
         }

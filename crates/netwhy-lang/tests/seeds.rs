@@ -13,7 +13,8 @@ fn seeds() -> Vec<&'static str> {
 fn seed_scripts_compile_for_every_kernel() {
     for script in seeds() {
         for features in [Features::modern(), Features::floor()] {
-            let made = build_for(script, &features).unwrap_or_else(|e| panic!("{}", e.render("seed", script)));
+            let made =
+                build_for(script, &features).unwrap_or_else(|e| panic!("{}", e.render("seed", script)));
             for program in &made.spec.programs {
                 assert!(program.insns.len() > 2, "{script}");
                 assert!(program.attach.iter().all(|a| !format!("{a:?}").contains('*')));
@@ -41,10 +42,11 @@ fn mutated_scripts_never_panic() {
     let cases = include_str!("cases/constructs.txt");
     let mut pool: Vec<&str> = seeds();
     pool.extend(cases.lines().filter_map(|l| l.strip_prefix("PROG ")));
-    let bits: Vec<&str> = "{ } ( ) [ ] , ; / $x @m 0 -1 99999999999 \" . -> == ++ if for while unroll(3) args str( \
+    let bits: Vec<&str> =
+        "{ } ( ) [ ] , ; / $x @m 0 -1 99999999999 \" . -> == ++ if for while unroll(3) args str( \
                            (struct sock *) count() hist( printf( .. : ? * & ! @m[1] $x= /* // é \\"
-        .split(' ')
-        .collect();
+            .split(' ')
+            .collect();
     let mut good = 0;
     for _ in 0..6_000 {
         let mut text: Vec<char> = pool[rng.below(pool.len() as u64) as usize].chars().collect();
@@ -89,14 +91,20 @@ fn deep_nesting_is_refused_and_not_a_crash() {
     assert!(build(&format!("BEGIN {{ $x = 1{}; }}", "+1".repeat(5_000))).is_err());
     assert!(build(&format!("BEGIN {{ {} }}", "if (1) { ".repeat(5_000))).is_err());
     assert!(build("macro a() { a() } BEGIN { a(); }").is_err());
-    assert!(build("macro a(x) { b(b(x)) } macro b(x) { c(c(x)) } macro c(x) { x + x } BEGIN { @ = a(a(1)); }").is_ok());
+    assert!(
+        build("macro a(x) { b(b(x)) } macro b(x) { c(c(x)) } macro c(x) { x + x } BEGIN { @ = a(a(1)); }")
+            .is_ok()
+    );
 }
 
 #[test]
 fn diagnostics_show_line_place_and_hint() {
     let script = "BEGIN {\n  $abc = 1;\n  print($abd);\n}";
     let text = build(script).unwrap_err().render("t.bt", script);
-    assert_eq!(text, "t.bt:3:9: ERROR: variable `$abd` is used before it is set\n  print($abd);\n        ~~~~\nHINT: did you mean `abc`?\n");
+    assert_eq!(
+        text,
+        "t.bt:3:9: ERROR: variable `$abd` is used before it is set\n  print($abd);\n        ~~~~\nHINT: did you mean `abc`?\n"
+    );
 }
 
 #[test]

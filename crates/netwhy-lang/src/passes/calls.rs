@@ -270,7 +270,8 @@ impl Infer<'_> {
         let first = args.first();
         match name {
             "printf" | "errorf" | "warnf" | "cat" | "system" => {
-                if name == "system" && !self.features.allow_unsafe {
+                let allowed = self.features.allow_unsafe;
+                if name == "system" && !allowed {
                     return Err(
                         Diagnostic::error(e.span, "`system()` runs commands").hint("allow it with --unsafe")
                     );

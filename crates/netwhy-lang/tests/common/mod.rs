@@ -44,27 +44,43 @@ impl Default for FakeTypes {
             // 6: union { u64 skc_addrpair; struct { u32 skc_daddr; u32 skc_rcv_saddr; } }
             structure("", 8, true, vec![member("skc_addrpair", 4, 0), member("", 7, 0)]),
             structure("", 8, false, vec![member("skc_daddr", 3, 0), member("skc_rcv_saddr", 3, 4)]),
-            structure("sock_common", 32, false, vec![
-                member("", 6, 0),
-                member("skc_dport", 2, 12),
-                member("skc_family", 2, 16),
-                Member { name: "skc_reuse".into(), ty: TypeId(3), bit_offset: 18 * 8, bit_size: 4 },
-                Member { name: "skc_ipv6only".into(), ty: TypeId(3), bit_offset: 18 * 8 + 5, bit_size: 1 },
-            ]),
-            structure("sock", 64, false, vec![
-                member("__sk_common", 8, 0),
-                member("sk_err", 5, 40),
-                member("sk_ack_backlog", 3, 48),
-            ]),
+            structure(
+                "sock_common",
+                32,
+                false,
+                vec![
+                    member("", 6, 0),
+                    member("skc_dport", 2, 12),
+                    member("skc_family", 2, 16),
+                    Member { name: "skc_reuse".into(), ty: TypeId(3), bit_offset: 18 * 8, bit_size: 4 },
+                    Member {
+                        name: "skc_ipv6only".into(),
+                        ty: TypeId(3),
+                        bit_offset: 18 * 8 + 5,
+                        bit_size: 1,
+                    },
+                ],
+            ),
+            structure(
+                "sock",
+                64,
+                false,
+                vec![member("__sk_common", 8, 0), member("sk_err", 5, 40), member("sk_ack_backlog", 3, 48)],
+            ),
             TypeDesc::Ptr(TypeId(9)),
             structure("tcp_sock", 128, false, vec![member("sk", 9, 0), member("srtt_us", 3, 100)]),
             TypeDesc::Ptr(TypeId(13)),
-            structure("sk_buff", 64, false, vec![
-                member("sk", 10, 8),
-                member("len", 3, 16),
-                member("protocol", 2, 20),
-                member("cb", 17, 24),
-            ]),
+            structure(
+                "sk_buff",
+                64,
+                false,
+                vec![
+                    member("sk", 10, 8),
+                    member("len", 3, 16),
+                    member("protocol", 2, 20),
+                    member("cb", 17, 24),
+                ],
+            ),
             TypeDesc::Ptr(TypeId(0)),
             TypeDesc::Enum {
                 name: "skb_drop_reason".into(),
@@ -72,12 +88,17 @@ impl Default for FakeTypes {
                 signed: false,
                 values: vec![("SKB_DROP_REASON_NO_SOCKET".into(), 3), ("SKB_DROP_REASON_TCP_CSUM".into(), 5)],
             },
-            structure("task_struct", 64, false, vec![
-                member("pid", 5, 0),
-                member("tgid", 5, 4),
-                member("real_parent", 18, 8),
-                member("comm", 17, 16),
-            ]),
+            structure(
+                "task_struct",
+                64,
+                false,
+                vec![
+                    member("pid", 5, 0),
+                    member("tgid", 5, 4),
+                    member("real_parent", 18, 8),
+                    member("comm", 17, 16),
+                ],
+            ),
             TypeDesc::Array { elem: TypeId(1), len: 16 },
             TypeDesc::Ptr(TypeId(16)),
         ])
@@ -109,7 +130,8 @@ impl Types for FakeTypes {
     }
     fn function(&self, _: Option<&str>, name: &str) -> Option<Signature> {
         let param = |name: &str, ty| Param { name: name.into(), ty: TypeId(ty) };
-        (name == "tcp_sendmsg").then(|| Signature { params: vec![param("sk", 10), param("size", 4)], ret: Some(TypeId(5)) })
+        (name == "tcp_sendmsg")
+            .then(|| Signature { params: vec![param("sk", 10), param("size", 4)], ret: Some(TypeId(5)) })
     }
     fn raw_tracepoint(&self, name: &str) -> Option<Signature> {
         let param = |name: &str, ty| Param { name: name.into(), ty: TypeId(ty) };
@@ -161,7 +183,11 @@ impl Probes for FakeTypes {
         })
     }
     fn similar(&self, provider: &str, _: &str) -> Vec<String> {
-        if provider == "tracepoint" { vec!["skb:kfree_skb".into(), "net:netif_receive_skb".into()] } else { Vec::new() }
+        if provider == "tracepoint" {
+            vec!["skb:kfree_skb".into(), "net:netif_receive_skb".into()]
+        } else {
+            Vec::new()
+        }
     }
 }
 

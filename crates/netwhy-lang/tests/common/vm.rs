@@ -90,7 +90,9 @@ impl Vm {
                     let reloc = p.relocs.iter().find(|x| x.insn as usize == pc - 2).map(|x| x.target);
                     r[d] = match reloc {
                         Some(RelocTarget::Map(m)) => 0xaaaa_0000_0000 + u64::from(m),
-                        Some(RelocTarget::MapValue(m, o)) => self.entries[m as usize][&vec![0; 4]] + u64::from(o),
+                        Some(RelocTarget::MapValue(m, o)) => {
+                            self.entries[m as usize][&vec![0; 4]] + u64::from(o)
+                        }
                         Some(RelocTarget::Subprogram(n)) => {
                             let target = (pc as i64 - 1 + i64::from(i.imm)) as usize;
                             assert_eq!(target, p.subprograms[n as usize].insn as usize);
@@ -207,7 +209,9 @@ impl Vm {
                 let value = self.bytes(a[2], spec.maps[m].value_size as usize)?.to_vec();
                 let at = match self.entries[m].get(&key) {
                     Some(at) => *at,
-                    None if self.entries[m].len() >= spec.maps[m].max_entries as usize => return Ok(-7i64 as u64),
+                    None if self.entries[m].len() >= spec.maps[m].max_entries as usize => {
+                        return Ok(-7i64 as u64);
+                    }
                     None => self.alloc(value.len()),
                 };
                 self.bytes(at, value.len())?.copy_from_slice(&value);
@@ -269,7 +273,8 @@ impl Vm {
             }
             h::FOR_EACH => {
                 let m = map(a[0])?;
-                let list: Vec<(Vec<u8>, u64)> = self.entries[m].iter().map(|(k, v)| (k.clone(), *v)).collect();
+                let list: Vec<(Vec<u8>, u64)> =
+                    self.entries[m].iter().map(|(k, v)| (k.clone(), *v)).collect();
                 for (key, value) in list {
                     let at = self.alloc(key.len());
                     self.bytes(at, key.len())?.copy_from_slice(&key);
