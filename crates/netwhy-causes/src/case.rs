@@ -376,7 +376,7 @@ impl<'a> Case<'a> {
         Some(
             Evidence::new(
                 "rule-counter",
-                format!("the rule counted {n} packets in the window"),
+                format!("the rule counted {n} packet{} in the window", if n == 1 { "" } else { "s" }),
                 "rule counter",
             )
             .value(n)

@@ -136,15 +136,16 @@ impl Collector {
             }
             if found.is_empty() {
                 too_many = others.len() > MAX_NAMESPACES;
-                if let Some(error) = refused.filter(SysError::is_denied) {
+                // Which namespace a process is in tells CAP_SYS_PTRACE, what is in it CAP_SYS_ADMIN.
+                let refused = refused.filter(SysError::is_denied);
+                unseen = match (hidden, &refused) {
+                    (0, _) => None,
+                    (_, None) if entered > 0 => Some("CAP_SYS_PTRACE"),
+                    _ => Some("CAP_SYS_ADMIN and CAP_SYS_PTRACE"),
+                };
+                if let Some(error) = refused {
                     return Err(error.into());
                 }
-                // Which namespace a process is in tells CAP_SYS_PTRACE, what is in it CAP_SYS_ADMIN.
-                unseen = match (hidden, entered) {
-                    (0, _) => None,
-                    (_, 0) => Some("CAP_SYS_ADMIN and CAP_SYS_PTRACE"),
-                    _ => Some("CAP_SYS_PTRACE"),
-                };
             }
             self.fill_owners(&mut found);
             Ok(ForeignSockets(found))

@@ -96,7 +96,7 @@ fn without_privilege_each_refusal_names_what_is_missing() {
             assert_eq!(needs(collector.ct_entries(&question).map(drop)), "CAP_NET_ADMIN");
             let names = BTreeSet::from(["s".to_owned()]);
             assert_eq!(needs(collector.ipsets(&names).map(drop)), "CAP_NET_ADMIN");
-            assert_eq!(needs(collector.foreign_sockets(&question).map(drop)), "CAP_SYS_ADMIN");
+            assert!(needs(collector.foreign_sockets(&question).map(drop)).starts_with("CAP_SYS_ADMIN"));
             // Which tables there are root may know; their rules not.
             let tables = known(collector.xtables());
             assert_eq!(needs(tables.0[0].chains.clone().map(drop)), "CAP_NET_ADMIN");
