@@ -17,6 +17,7 @@ use netwhy_wire::packet::tcp::Tcp;
 use netwhy_wire::packet::udp::Udp;
 
 use crate::collector::Collector;
+use crate::error::CollectError;
 
 /// The least an Ethernet frame is long, without its checksum.
 const FRAME: usize = 60;
@@ -100,13 +101,20 @@ impl TrialPacket {
 }
 
 impl Collector {
-    /// What a program returns for a packet.
+    /// What a program returns for a packet. A program with maps is not run: it may keep state there, and a question
+    /// changes nothing.
     pub fn bpf_trial(&self, prog_id: u32, packet: &TrialPacket) -> Reading<u32> {
         let Some(frame) = packet.frame() else {
             return Reading::unsupported("this build makes no such packet");
         };
         Self::reading("BPF_PROG_TEST_RUN", "CAP_SYS_ADMIN", || {
-            Ok(Program::by_id(prog_id)?.test_run(&frame, 1)?.result)
+            let program = Program::by_id(prog_id)?;
+            if !program.info()?.maps.is_empty() {
+                return Err(CollectError::Missing(
+                    "the program keeps state in maps; running it could change them".into(),
+                ));
+            }
+            Ok(program.test_run(&frame, 1)?.result)
         })
     }
 }

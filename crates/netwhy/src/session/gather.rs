@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netwhy_facts::Reading;
 use netwhy_facts::address::Addresses;
-use netwhy_facts::conntrack::CtEntries;
+use netwhy_facts::conntrack::{Conntrack, CtEntries};
 use netwhy_facts::flow::{Family, Flow};
 use netwhy_facts::link::Links;
 use netwhy_facts::names::NameAnswers;
@@ -17,6 +17,8 @@ use super::Session;
 
 /// Addresses of one target that are judged; a name with more is asked at these.
 const MAX_FLOWS: usize = 8;
+/// Tracking tables up to this size are searched without a source port.
+const FEW_ENTRIES: u32 = 10_000;
 /// Hosts with more devices are read only where the question's routes lead.
 const MANY_DEVICES: usize = 64;
 
@@ -207,7 +209,7 @@ impl Session {
 
     /// Sockets of the target's port when it is (or may be) local, and their processes.
     fn gather_sockets(&mut self) {
-        let sockets = self.sockets();
+        let sockets = self.sockets(Role::Transit);
         self.facts.put(sockets);
         let local =
             self.question.role == Role::Inbound || self.question.flows.iter().any(|f| self.is_local(f));
@@ -227,9 +229,10 @@ impl Session {
         self.gather_owners();
     }
 
-    /// Sockets of every flow as one reading.
-    pub(super) fn sockets(&self) -> Reading<Sockets> {
-        let each = self.question.flows.iter().map(|flow| self.collector.sockets(flow, self.question.role));
+    /// Sockets of every flow as one reading. Seen as from a router that is the listeners only; the other roles also
+    /// count connections, for which the kernel walks its whole table.
+    pub(super) fn sockets(&self, role: Role) -> Reading<Sockets> {
+        let each = self.question.flows.iter().map(|flow| self.collector.sockets(flow, role));
         together(each, |all, more| {
             for socket in more.sockets {
                 if !all.sockets.iter().any(|s| s.cookie == socket.cookie) {
@@ -242,9 +245,12 @@ impl Session {
         })
     }
 
-    /// Tracked connections of every flow as one reading.
+    /// Tracked connections of every flow as one reading. A flow whose source port is known is looked up at once; for
+    /// one whose port is not, the kernel walks its whole table, which is only asked of a small one.
     pub(super) fn ct_entries(&self) -> Reading<CtEntries> {
-        let each = self.question.flows.iter().map(|flow| self.collector.ct_entries(flow));
+        let few = self.facts.value::<Conntrack>().is_some_and(|ct| ct.count <= FEW_ENTRIES);
+        let flows = self.question.flows.iter().filter(|flow| few || flow.sport.is_some());
+        let each = flows.map(|flow| self.collector.ct_entries(flow));
         together(each, |all, more| {
             for entry in more.entries {
                 if !all.entries.iter().any(|e| e.id == entry.id && e.orig == entry.orig) {

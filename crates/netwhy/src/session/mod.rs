@@ -87,6 +87,9 @@ impl Session {
         self.reproduce(&paths, &window);
         self.close(window);
         self.reframe();
+        // Now the source port is known: the entry is found without a walk through the table.
+        let entries = self.ct_entries();
+        self.facts.put_after(entries);
         let paths = predict(&self.facts, &self.question);
         let mut judgement = engine::judge(&self.facts, &self.question, &paths);
         let ran = self.try_programs(&paths);

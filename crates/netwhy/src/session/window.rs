@@ -6,6 +6,8 @@ use netwhy_ask::capture::{self, FlowWindow};
 use netwhy_capture::{FlowFilter, Options, Tuple};
 use netwhy_causes::engine::FlowPaths;
 use netwhy_collect::neigh::NeighFilter;
+use netwhy_facts::attempt::{Attempts, Outcome};
+use netwhy_facts::mib::Mib;
 use netwhy_facts::neigh::Neighbours;
 use netwhy_facts::nft::Nft;
 use netwhy_facts::question::Role;
@@ -45,14 +47,12 @@ impl Session {
         if self.facts.value::<Xtables>().is_some_and(|x| !x.0.is_empty()) {
             self.facts.put_after(c.xtables());
         }
-        let entries = self.ct_entries();
-        self.facts.put_after(entries);
         let neighbours = self.neighbours();
         self.facts.put_after(neighbours);
         self.facts.put_after(c.neigh_tables());
         self.facts.put_after(c.links());
         self.facts.put_after(c.tc(self.devices().as_deref()));
-        let sockets = self.sockets();
+        let sockets = self.sockets(self.sockets_asked_for());
         self.facts.put_after(sockets);
         self.facts.put(c.kernel_log(self.started_monotonic));
         self.gather_owners();
@@ -61,6 +61,16 @@ impl Session {
         self.facts.put(Reading::<netwhy_facts::event::KernelEvents>::unsupported(
             "this build has no probe engine yet",
         ));
+    }
+
+    /// Whether connections have to be counted: a client found no free port, or a listener turned connections away.
+    fn sockets_asked_for(&self) -> Role {
+        let out_of_ports = self.facts.value::<Attempts>().is_some_and(|all| {
+            all.0.iter().any(|a| matches!(&a.outcome, Outcome::Error { name, .. } if name == "EADDRNOTAVAIL"))
+        });
+        let turned_away = ["TcpExt.ListenDrops", "TcpExt.TCPReqQFullDrop", "TcpExt.TCPReqQFullDoCookies"];
+        let turned_away = turned_away.iter().any(|name| Mib::grew(&self.facts, name).is_some_and(|d| d > 0));
+        if out_of_ports || turned_away { self.question.role } else { Role::Transit }
     }
 
     fn neighbours(&self) -> Reading<Neighbours> {
