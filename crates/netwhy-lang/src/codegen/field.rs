@@ -174,10 +174,14 @@ impl Gen<'_, '_> {
         match space {
             Space::Ctx if short => self.a.load(width, 0, 0, off),
             Space::Btf if short => {
-                let none = self.a.label();
-                self.a.branch(cond::EQ, 0, Src::Imm(0), none);
+                // The verifier keeps the pointer's type where it is compared with 0, so 0 is written again.
+                let (some, end) = (self.a.label(), self.a.label());
+                self.a.branch(cond::NE, 0, Src::Imm(0), some);
+                self.a.imm(0, 0);
+                self.a.jump(end);
+                self.a.bind(some);
                 self.a.load(width, 0, 0, off);
-                self.a.bind(none);
+                self.a.bind(end);
             }
             _ => {
                 let mem = self.temp_stack(8);
