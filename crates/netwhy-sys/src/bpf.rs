@@ -4,24 +4,28 @@
 //! call needs `CAP_BPF` or more, and most on other people's objects `CAP_SYS_ADMIN`. Devices and control
 //! groups are named in the calling thread's namespaces.
 
+mod btf;
 mod info;
 mod link;
 mod map;
 mod names;
 mod program;
 mod query;
+mod ring;
 
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
+pub use btf::Btf;
 pub use info::{LinkAt, LinkInfo, MapInfo, Object, ProgramInfo, ids, link_info, map_info, program_info};
 pub use link::{Link, LinkTarget, enable_run_statistics};
 pub use map::{Map, MapSpec, Update, possible_cpus};
 pub use names::{AttachType, LinkType, MapType, ProgramType};
 pub use program::{Instruction, LoadError, Program, ProgramSpec, TestRun};
 pub use query::{Attached, Attachments, QueryTarget, query};
+pub use ring::RingReader;
 
 use crate::errno::Errno;
 use crate::error::{Result, SysError};
@@ -46,6 +50,7 @@ enum Command {
     InfoByFd = 15,
     ProgQuery = 16,
     RawTracepointOpen = 17,
+    BtfLoad = 18,
     BtfById = 19,
     BtfNextId = 23,
     LinkCreate = 28,
@@ -75,6 +80,7 @@ impl Command {
             Command::InfoByFd => "bpf object info",
             Command::ProgQuery => "bpf program query",
             Command::RawTracepointOpen => "bpf raw tracepoint open",
+            Command::BtfLoad => "bpf btf load",
             Command::BtfById => "bpf btf by id",
             Command::BtfNextId => "bpf next btf id",
             Command::LinkCreate => "bpf link create",

@@ -107,6 +107,29 @@ fn status_line(key: &str) -> Result<u64> {
         .ok_or_else(|| SysError::new("parse", path, Errno::EINVAL))
 }
 
+/// A moment (seconds since the epoch) in the local time zone, by a strftime(3) pattern; empty for an empty one.
+pub fn local_time(seconds: i64, format: &str) -> Result<String> {
+    let invalid = |what: &str| SysError::new("strftime", what, Errno::EINVAL);
+    // A mark at the end tells an empty result from one that did not fit.
+    let pattern = std::ffi::CString::new(format!("{format}|")).map_err(|_| invalid("NUL in the pattern"))?;
+    let when = libc::time_t::try_from(seconds).map_err(|_| invalid("time"))?;
+    // SAFETY: a tm is plain numbers and a pointer that may be null, valid as zeroes.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both arguments live until after the call.
+    if unsafe { libc::localtime_r(&raw const when, &raw mut parts) }.is_null() {
+        return Err(invalid("time"));
+    }
+    let mut text = vec![0_u8; 256 + format.len() * 16];
+    // SAFETY: the buffer has the length stated, the pattern ends with NUL and `parts` was filled above.
+    let length =
+        unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), pattern.as_ptr(), &raw const parts) };
+    if length == 0 {
+        return Err(invalid("pattern"));
+    }
+    text.truncate(length - 1);
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@
 //! | [`packet`] | frames as devices see them: a capture ring, and sending raw ones |
 //! | [`filter`] | classic BPF programs on sockets |
 //! | [`bpf`] | programs, maps and links, one's own and those others have attached |
+//! | [`perf`] | clocks, software events and tracepoints that run a program |
 //! | [`xtables`] | legacy tables of iptables, ip6tables, arptables and ebtables as raw entries |
 //! | [`ethtool`] | what a device's driver says |
 //! | [`ioctl`] | devices by name and number |
@@ -46,6 +47,7 @@ pub mod mount;
 pub mod netlink;
 pub mod netns;
 pub mod packet;
+pub mod perf;
 pub mod poll;
 pub mod process;
 pub mod procfs;

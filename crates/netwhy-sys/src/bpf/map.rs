@@ -75,6 +75,12 @@ impl Map {
         Ok(Map { fd, key_size: key_size as usize, value_size })
     }
 
+    /// Another descriptor of the same map.
+    pub fn duplicate(&self) -> Result<Self> {
+        let fd = self.fd.try_clone().map_err(|error| SysError::io("dup", "map", &error))?;
+        Ok(Map { fd, key_size: self.key_size, value_size: self.value_size })
+    }
+
     /// What the kernel knows about it.
     pub fn info(&self) -> Result<MapInfo> {
         map_info(self.as_fd())

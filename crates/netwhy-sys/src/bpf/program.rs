@@ -68,6 +68,10 @@ pub struct ProgramSpec<'a> {
     pub ifindex: u32,
     /// `BPF_F_*`.
     pub flags: u32,
+    /// The program's own types, needed for functions that are called back.
+    pub btf: Option<BorrowedFd<'a>>,
+    /// First instruction and type of each function (`struct bpf_func_info`), the entry first.
+    pub functions: &'a [(u32, u32)],
 }
 
 impl<'a> ProgramSpec<'a> {
@@ -84,6 +88,8 @@ impl<'a> ProgramSpec<'a> {
             attach_btf_object: None,
             ifindex: 0,
             flags: 0,
+            btf: None,
+            functions: &[],
         }
     }
 }
@@ -134,6 +140,7 @@ impl Program {
         let license = CString::new(spec.license).map_err(|_| refused(Errno::EINVAL, String::new()))?;
         let count =
             u32::try_from(spec.instructions.len()).map_err(|_| refused(Errno::E2BIG, String::new()))?;
+        let functions: Vec<u32> = spec.functions.iter().flat_map(|&(at, kind)| [at, kind]).collect();
         let attr = || {
             let mut attr = Attr::new()
                 .u32(0, spec.kind.0)
@@ -147,6 +154,13 @@ impl Program {
             }
             if let Some(attach) = spec.attach {
                 attr = attr.u32(68, attach.0);
+            }
+            if let Some(btf) = spec.btf {
+                attr = attr.fd(72, btf);
+                if !functions.is_empty() {
+                    let count = (functions.len() / 2) as u32;
+                    attr = attr.u32(76, 8).pointer(80, functions.as_ptr()).u32(88, count);
+                }
             }
             if spec.attach_btf_id != 0 {
                 attr = attr.u32(108, spec.attach_btf_id);
@@ -209,6 +223,16 @@ impl Program {
         Ok(TestRun { result: attr.get_u32(4), duration, data: out })
     }
 
+    /// Runs a raw tracepoint's program once in this process, with these words as its arguments.
+    pub fn run_raw(&self, arguments: &[u64]) -> Result<u32> {
+        let length = u32::try_from(std::mem::size_of_val(arguments)).unwrap_or(u32::MAX);
+        let mut attr =
+            Attr::new().fd(0, self.as_fd()).u32(40, length).pointer(48, arguments.as_ptr()).u32(68, 0);
+        // SAFETY: the context has the length stated and outlives the call.
+        unsafe { attr.run(Command::ProgTestRun, "")? };
+        Ok(attr.get_u32(4))
+    }
+
     /// Attaches it to a control group or a network namespace without a link: it stays when this program
     /// ends. Prefer a link; this is for making the faults of those who did not. `BPF_F_ALLOW_MULTI` is 2.
     pub fn attach(&self, target: BorrowedFd<'_>, attach: AttachType, flags: u32) -> Result<()> {
@@ -227,7 +251,7 @@ impl Program {
 
 fn load(attr: &mut Attr) -> Result<OwnedFd, Errno> {
     use std::os::fd::FromRawFd;
-    // SAFETY: `Program::load` wrote pointers to instructions, licence and log with their lengths, and keeps
+    // SAFETY: `Program::load` wrote pointers to instructions, licence, functions and log with their lengths, and keeps
     // them alive; the kernel returns a new descriptor.
     unsafe { attr.call(Command::ProgLoad).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }

@@ -1,0 +1,31 @@
+//! Runs compiled probe scripts: reads this kernel's types, loads, attaches, reads records, prints.
+//!
+//! [`kernel::Kernel`] answers the compiler's questions; [`session::run`] takes its result from there. Every probe
+//! is a link or a perf event of this process, so nothing is left when it ends, however it ends.
+//!
+//! | module | one sentence |
+//! |---|---|
+//! | [`btf`] | the kernel's description of its types |
+//! | [`tracefs`] | tracepoints' formats, where tracefs is mounted |
+//! | [`symbols`] | names of kernel addresses |
+//! | [`kernel`] | all of these as the compiler asks for them, and the list of probes |
+//! | [`load`] | maps and programs, and why one was refused |
+//! | [`attach`] | probes |
+//! | [`ladder`] | tracepoints in place of kprobes |
+//! | [`session`] | a run from begin to end |
+#![forbid(unsafe_code)]
+
+pub mod attach;
+pub mod btf;
+mod hist;
+pub mod kernel;
+pub mod ladder;
+pub mod load;
+mod printf;
+pub mod session;
+mod stub;
+pub mod symbols;
+mod table;
+pub mod tracefs;
+mod value;
+pub mod wildcard;

@@ -1,0 +1,385 @@
+//! Running a compiled script: begin, attach, read records and act on them, end.
+
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use netwhy_lang::program::{Action, Attach, Kind, Part, ProgramSpec, RECORD_HEADER, Role, Stream};
+use netwhy_sys::bpf::{Map, RingReader};
+use netwhy_sys::poll::{Interest, poll};
+use netwhy_sys::signal::{Signal, SignalFd};
+
+use crate::attach::Attached;
+use crate::kernel::Kernel;
+use crate::load::{LoadError, Objects};
+use crate::printf;
+use crate::table::{self, Print};
+use crate::value::{self, Reader, quote, u32_at, u64_at};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As bpftrace's text.
+    Text,
+    /// As bpftrace's JSON: one object a line.
+    Json,
+}
+
+/// What a run is told.
+pub struct Options<'a> {
+    /// Text or JSON.
+    pub format: Format,
+    /// No line about how many probes there are.
+    pub quiet: bool,
+    /// Where results go.
+    pub out: &'a mut dyn Write,
+    /// Called once everything is attached; a descriptor it returns ends the run when it becomes readable, such
+    /// as that of a process.
+    #[allow(clippy::type_complexity, reason = "one callback")]
+    pub ready: Box<dyn FnMut() -> std::io::Result<Option<std::os::fd::OwnedFd>> + 'a>,
+}
+
+/// What a run brought besides its output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the script asked to exit with.
+    pub code: u8,
+    /// Records that found no room.
+    pub lost: u64,
+    /// Updates of full maps.
+    pub full: u64,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It never started.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A call failed.
+    #[error(transparent)]
+    Sys(#[from] netwhy_sys::SysError),
+    /// The output cannot be written.
+    #[error("write: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// How many records are taken before signals are looked at again.
+const BATCH: usize = 4096;
+/// Arguments a raw tracepoint can have; a program that is run by hand gets so many zeroes.
+const RAW_ARGUMENTS: [u64; 12] = [0; 12];
+
+struct Session<'a> {
+    spec: &'a ProgramSpec,
+    kernel: &'a Kernel,
+    /// In the order of the spec; the ring's place is taken by the reader.
+    maps: &'a [Map],
+    json: bool,
+    out: &'a mut dyn Write,
+    exit: Option<u8>,
+    /// The first failure while acting on records.
+    failed: Option<RunError>,
+}
+
+/// Runs a script until it exits, is interrupted or what it waits for has ended.
+pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<Outcome, RunError> {
+    let Options { format, quiet, out, mut ready } = options;
+    // Before anything is attached, so that an interrupt never finds maps that nobody prints.
+    let signals = SignalFd::new(&[Signal::INT, Signal::TERM])?;
+    let objects = Objects::load(spec, kernel)?;
+    let ring = spec.maps.iter().zip(&objects.maps).find(|(map, _)| map.role == Role::Ring);
+    let mut ring = match ring {
+        Some((map, made)) => Some(RingReader::new(made.duplicate()?, map.max_entries)?),
+        None => None,
+    };
+    let json = format == Format::Json;
+    let mut session = Session { spec, kernel, maps: &objects.maps, json, out, exit: None, failed: None };
+    let places: usize = spec.programs.iter().map(|program| program.attach.len()).sum();
+    if !quiet {
+        if json {
+            writeln!(session.out, "{{\"type\": \"attached_probes\", \"data\": {{\"probes\": {places}}}}}")?;
+        } else {
+            let s = if places == 1 { "" } else { "s" };
+            writeln!(session.out, "Attaching {places} probe{s}...")?;
+        }
+        session.out.flush()?;
+    }
+    run_once(spec, &objects, &Attach::Begin)?;
+    session.drain(&mut ring)?;
+    let mut waited_for = None;
+    if session.exit.is_none() {
+        let attached = Attached::attach(spec, &objects, kernel)?;
+        let done = iterate(spec, &objects, session.out)? && attached.places == 0;
+        waited_for = ready()?;
+        // A script of iterators alone has done its work.
+        if !done || waited_for.is_some() {
+            session.wait(&mut ring, &signals, waited_for.as_ref().map(AsFd::as_fd))?;
+        }
+        drop(attached);
+    }
+    drop(waited_for);
+    let code = session.exit.take();
+    run_once(spec, &objects, &Attach::End)?;
+    session.drain(&mut ring)?;
+    session.finish(code)
+}
+
+/// Runs the programs of `BEGIN` or `END` in this process.
+fn run_once(spec: &ProgramSpec, objects: &Objects, when: &Attach) -> Result<(), RunError> {
+    for (compiled, loaded) in spec.programs.iter().zip(&objects.programs) {
+        if compiled.kind == Kind::Once && compiled.attach.contains(when) {
+            for (program, _) in &loaded.instances {
+                program.run_raw(&RAW_ARGUMENTS)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs iterators over what they iterate, and copies what they write; whether there were any.
+fn iterate(spec: &ProgramSpec, objects: &Objects, out: &mut dyn Write) -> Result<bool, RunError> {
+    let mut any = false;
+    for (compiled, loaded) in spec.programs.iter().zip(&objects.programs) {
+        if compiled.kind != Kind::Iter {
+            continue;
+        }
+        for (program, _) in &loaded.instances {
+            let target = netwhy_sys::bpf::LinkTarget::Iter { map: None };
+            let link = netwhy_sys::bpf::Link::create(program, target)?;
+            std::io::copy(&mut link.iterate()?, out)?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+impl Session<'_> {
+    fn wait(
+        &mut self,
+        ring: &mut Option<RingReader>,
+        signals: &SignalFd,
+        process: Option<BorrowedFd<'_>>,
+    ) -> Result<(), RunError> {
+        while self.exit.is_none() {
+            let mut watched = vec![(signals.as_fd(), Interest::READ)];
+            watched.extend(process.map(|fd| (fd, Interest::READ)));
+            // A ring's descriptor wakes up for records that came while nobody waited, too.
+            watched.extend(ring.as_ref().map(|ring| (ring.as_fd(), Interest::READ)));
+            // Some records are submitted without waking anybody: look now and then.
+            let ready = poll(&watched, Some(Instant::now() + Duration::from_millis(500)))?;
+            self.drain(ring)?;
+            if signals.take()?.is_some() {
+                break;
+            }
+            if process.is_some() && ready.get(1).is_some_and(|process| process.any()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on the records that are there. Ends when the ring is empty or the script exits.
+    fn drain(&mut self, ring: &mut Option<RingReader>) -> Result<(), RunError> {
+        let Some(ring) = ring else { return Ok(()) };
+        // As many rounds as a full ring of the smallest records takes, so that an endless stream lets go.
+        for _ in 0..64 {
+            let taken = ring.drain(BATCH, |record| self.act(record));
+            if let Some(failed) = self.failed.take() {
+                return Err(failed);
+            }
+            if taken < BATCH || self.exit.is_some() {
+                break;
+            }
+        }
+        self.out.flush()?;
+        Ok(())
+    }
+
+    fn act(&mut self, record: &[u8]) {
+        // What follows an exit is not shown: the script had ended.
+        if self.exit.is_some() || self.failed.is_some() {
+            return;
+        }
+        let Some(action) = self.spec.actions.get(u32_at(record, 0) as usize) else { return };
+        let args = record.get(RECORD_HEADER as usize..).unwrap_or_default();
+        if let Err(error) = self.perform(action, args) {
+            self.failed = Some(error);
+        }
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        let stacks = self.spec.maps.iter().zip(self.maps).find(|(map, _)| map.role == Role::Stacks);
+        Reader { symbols: self.kernel.symbols(), stacks: stacks.map(|(_, made)| made) }
+    }
+
+    fn print(&mut self, kind: &str, text: &str) -> Result<(), RunError> {
+        if self.json {
+            writeln!(self.out, "{{\"type\": \"{kind}\", \"data\": {}}}", quote(text))?;
+        } else {
+            self.out.write_all(text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, action: &Action, args: &[u8]) -> Result<(), RunError> {
+        match action {
+            Action::Printf { format, args: parts, to } => {
+                let text = printf::format(&self.reader(), format, parts, args);
+                match to {
+                    Stream::Out => self.print("printf", &text)?,
+                    Stream::Warn => eprint!("WARNING: {text}"),
+                    Stream::Error => eprint!("ERROR: {text}"),
+                }
+            }
+            Action::PrintMap { map } => {
+                let how = Print { top: u64_at(args, 0), divisor: u64_at(args, 8), json: self.json };
+                self.print_map(*map, how)?;
+            }
+            Action::PrintValue { map, key, value } => {
+                self.print_value(*map, key.as_ref(), value.as_ref(), args)?
+            }
+            Action::Clear { map } | Action::Zero { map } => {
+                if let Some((spec, made)) = self.map(*map) {
+                    table::clear(spec, made, matches!(action, Action::Zero { .. }))?;
+                }
+            }
+            Action::DeleteHist { map, key } => {
+                if let Some((spec, made)) = self.map(*map) {
+                    table::delete_histogram(spec, made, value::part(args, key))?;
+                }
+            }
+            Action::Exit => self.exit = Some(u8::try_from(u64_at(args, 0) & 0xff).unwrap_or(0)),
+            Action::Time { format } => {
+                let now = i128::try_from(netwhy_sys::clock::realtime().as_nanos()).unwrap_or(0);
+                let text = value::wall(now, format);
+                self.print("time", &text)?;
+            }
+            Action::Cat { format, args: parts } => {
+                let path = printf::format(&self.reader(), format, parts, args);
+                let limit = 64 << 10;
+                match netwhy_sys::procfs::Tree::at("/").read_bytes(path.trim_start_matches('/'), limit) {
+                    Ok(bytes) => {
+                        let text = value::clean(&bytes);
+                        self.print("cat", &text)?;
+                    }
+                    Err(error) => eprintln!("WARNING: cat {}: {error}", value::clean(path.as_bytes())),
+                }
+            }
+            Action::System { .. } => {
+                eprintln!("WARNING: netwhy runs no other program: system() was left out")
+            }
+            Action::Join { delimiter, slots, slot_size } => {
+                let count = u64_at(args, 0).min(u64::from(*slots)) as usize;
+                let texts = args.get(8..).unwrap_or_default().chunks((*slot_size).max(1) as usize);
+                let all: Vec<String> = texts
+                    .take(count)
+                    .map(|text| value::clean(text.split(|&b| b == 0).next().unwrap_or_default()))
+                    .collect();
+                self.print("join", &format!("{}\n", all.join(delimiter)))?;
+            }
+            Action::Emit { name, fields } => {
+                let reader = self.reader();
+                let all: Vec<String> = fields
+                    .iter()
+                    .map(|p| format!("{}: {}", quote(&p.name), reader.json(&p.shape, value::part(args, p))))
+                    .collect();
+                let line = format!("{{\"type\": {}, \"data\": {{{}}}}}", quote(name), all.join(", "));
+                writeln!(self.out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&self, index: u32) -> Option<(&netwhy_lang::program::MapSpec, &Map)> {
+        self.spec.maps.get(index as usize).zip(self.maps.get(index as usize))
+    }
+
+    fn print_map(&mut self, index: u32, how: Print) -> Result<(), RunError> {
+        let Some((spec, made)) = self.map(index) else { return Ok(()) };
+        let text = table::print(&self.reader(), spec, made, how)?;
+        self.out.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    fn print_value(
+        &mut self,
+        map: Option<u32>,
+        key: Option<&Part>,
+        given: Option<&Part>,
+        args: &[u8],
+    ) -> Result<(), RunError> {
+        let reader = self.reader();
+        let found = map.and_then(|map| self.map(map));
+        let raw_key = key.map(|part| value::part(args, part));
+        let shown_key = key
+            .zip(raw_key)
+            .map(|(part, raw)| reader.key(&part.shape, raw, if self.json { "," } else { ", " }));
+        let text = match (given, found) {
+            (Some(part), _) if self.json => reader.json(&part.shape, value::part(args, part)),
+            (Some(part), _) => reader.text(&part.shape, value::part(args, part)),
+            (None, Some((spec, made))) if table::holds_histograms(spec) => {
+                let text = table::histogram(spec, made, raw_key, self.json)?;
+                if self.json { text } else { format!("\n{text}") }
+            }
+            (None, Some((spec, made))) => table::value(&reader, spec, made, raw_key, self.json)?,
+            (None, None) => String::new(),
+        };
+        let line = match (found, self.json) {
+            (Some((spec, _)), true) => {
+                let name = quote(&format!("@{}", spec.name.trim_start_matches('@')));
+                let body = match shown_key {
+                    Some(key) => format!("{{{}: {text}}}", quote(&key)),
+                    None => text,
+                };
+                format!("{{\"type\": \"map\", \"data\": {{{name}: {body}}}}}")
+            }
+            (None, true) => format!("{{\"type\": \"value\", \"data\": {text}}}"),
+            (Some((spec, _)), false) => {
+                let key = shown_key.map(|key| format!("[{key}]")).unwrap_or_default();
+                format!("@{}{key}: {text}", spec.name.trim_start_matches('@'))
+            }
+            (None, false) => text,
+        };
+        writeln!(self.out, "{line}")?;
+        Ok(())
+    }
+
+    /// The sum of a counter of each program over all CPUs.
+    fn counted(&self, role: Role) -> Result<u64, RunError> {
+        let mut total = 0_u64;
+        for (spec, made) in self.spec.maps.iter().zip(self.maps).filter(|(map, _)| map.role == role) {
+            for key in 0..spec.max_entries {
+                let bytes = made.lookup(&key.to_ne_bytes())?.unwrap_or_default();
+                total = bytes.chunks(8).fold(total, |sum, b| sum.saturating_add(u64_at(b, 0)));
+            }
+        }
+        Ok(total)
+    }
+
+    fn finish(mut self, code: Option<u8>) -> Result<Outcome, RunError> {
+        let script: Vec<u32> =
+            (0..).zip(&self.spec.maps).filter(|(_, map)| map.role == Role::Script).map(|(n, _)| n).collect();
+        if self.spec.config.print_maps_on_exit && !script.is_empty() {
+            if !self.json {
+                self.out.write_all(b"\n\n")?;
+            }
+            for map in script {
+                self.print_map(map, Print { json: self.json, ..Print::default() })?;
+            }
+        }
+        let lost = self.counted(Role::Lost)?;
+        if lost > 0 {
+            if self.json {
+                writeln!(self.out, "{{\"type\": \"lost_events\", \"data\": {{\"events\": {lost}}}}}")?;
+            } else {
+                eprintln!("Lost {lost} events");
+            }
+        }
+        let full = self.counted(Role::Full)?;
+        if full > 0 {
+            eprintln!("WARNING: {full} updates of maps failed: they were full");
+        }
+        self.out.flush()?;
+        Ok(Outcome { code: code.unwrap_or(0), lost, full })
+    }
+}

@@ -1,0 +1,117 @@
+//! Kernel symbols from /proc/kallsyms, read when the first address is asked for.
+
+use std::cell::OnceCell;
+
+use netwhy_sys::procfs::Tree;
+
+/// Names of kernel addresses.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    table: OnceCell<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    text: String,
+    /// Address, and where its name is in `text`; ascending.
+    entries: Vec<(u64, u32, u16)>,
+}
+
+impl Symbols {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Symbols::default()
+    }
+
+    /// From the text of a kallsyms file.
+    #[must_use]
+    pub fn from_text(text: String) -> Self {
+        let symbols = Symbols::new();
+        let _ = symbols.table.set(Table::new(text));
+        symbols
+    }
+
+    fn table(&self) -> &Table {
+        self.table.get_or_init(|| Table::new(Tree::proc().read("kallsyms").unwrap_or_default()))
+    }
+
+    /// The symbol an address lies in, and how far.
+    #[must_use]
+    pub fn resolve(&self, address: u64) -> Option<(&str, u64)> {
+        let table = self.table();
+        let after = table.entries.partition_point(|(start, ..)| *start <= address);
+        let &(start, ..) = table.entries.get(after.checked_sub(1)?)?;
+        // Of several names at one address the first listed.
+        let first = table.entries.partition_point(|(other, ..)| *other < start);
+        let &(start, at, length) = table.entries.get(first)?;
+        let name = table.text.get(at as usize..at as usize + usize::from(length))?;
+        Some((name, address - start))
+    }
+
+    /// The address of a symbol.
+    #[must_use]
+    pub fn address(&self, name: &str) -> Option<u64> {
+        let table = self.table();
+        table.entries.iter().find_map(|&(address, at, length)| {
+            (table.text.get(at as usize..at as usize + usize::from(length))? == name).then_some(address)
+        })
+    }
+
+    /// `name+offset`, the bare name at its start, or the address in hex.
+    #[must_use]
+    pub fn show(&self, address: u64, offset: bool) -> String {
+        match self.resolve(address) {
+            Some((name, 0)) => name.to_owned(),
+            Some((name, by)) if offset => format!("{name}+{by}"),
+            Some((name, _)) => name.to_owned(),
+            None => format!("{address:#x}"),
+        }
+    }
+}
+
+impl Table {
+    fn new(text: String) -> Self {
+        let mut entries = Vec::with_capacity(text.len() / 45);
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            let start = at;
+            at += line.len();
+            let mut words = line.split_ascii_whitespace();
+            let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(address) = u64::from_str_radix(address, 16) else { continue };
+            // Without privilege every address is 0: then nothing is known.
+            if address == 0 {
+                continue;
+            }
+            let Some(within) = line.find(name).filter(|_| start + line.len() <= u32::MAX as usize) else {
+                continue;
+            };
+            // The name is the third word; a shorter copy of it may be part of the address.
+            let within = line.get(19..19 + name.len()).filter(|s| *s == name).map_or(within, |_| 19);
+            entries.push(((address), (start + within) as u32, name.len().min(65_535) as u16));
+        }
+        entries.sort_by_key(|(address, ..)| *address);
+        Table { text, entries }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_names() {
+        let symbols = Symbols::from_text(
+            "ffffffff81000000 T first\nffffffff81000000 T again\nffffffff81000100 t second\n0000000000000000 a zero\nrubbish\n"
+                .to_owned(),
+        );
+        assert_eq!(symbols.resolve(0xffff_ffff_8100_0010), Some(("first", 16)));
+        assert_eq!(symbols.show(0xffff_ffff_8100_0110, true), "second+16");
+        assert_eq!(symbols.show(0x10, true), "0x10");
+        assert_eq!(symbols.address("again"), Some(0xffff_ffff_8100_0000));
+        assert_eq!(symbols.address("zero"), None);
+    }
+}
