@@ -64,6 +64,9 @@ pub(crate) enum Command {
     Capabilities,
     /// The JSON Schema of the answer
     Schema,
+    /// Run a probe script in bpftrace's language
+    #[command(visible_alias = "bpftrace")]
+    Probe(ProbeArgs),
     /// Faults on purpose in private network namespaces: list, try, shell, score
     Lab(LabArgs),
     /// Completions for a shell, on standard output
@@ -143,6 +146,50 @@ pub(crate) struct FactsArgs {
     /// List the families
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// `netwhy probe`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ProbeArgs {
+    /// The script itself
+    #[arg(short = 'e', value_name = "PROGRAM", conflicts_with = "list")]
+    pub(crate) program: Option<String>,
+    /// List probes; a pattern such as 'rawtracepoint:tcp*' may follow
+    #[arg(short = 'l')]
+    pub(crate) list: bool,
+    /// Only compile, and print what came of it
+    #[arg(short = 'd')]
+    pub(crate) dump: bool,
+    /// text or json
+    #[arg(short = 'f', value_name = "FORMAT", value_enum, default_value_t = ProbeFormat::Text)]
+    pub(crate) format: ProbeFormat,
+    /// Write results to a file
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// No message about how many probes are attached
+    #[arg(short = 'q')]
+    pub(crate) quiet: bool,
+    /// Run this command (no shell) and end with it
+    #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "pid")]
+    pub(crate) command: Option<String>,
+    /// End with this process
+    #[arg(short = 'p', value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// Allow functions that change the system
+    #[arg(long)]
+    pub(crate) r#unsafe: bool,
+    /// The script's file (- is standard input) unless -e is given, then positional parameters $1, $2, ...
+    #[arg(trailing_var_arg = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// How a script's results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProbeFormat {
+    /// As bpftrace's text
+    Text,
+    /// As bpftrace's JSON, one object a line
+    Json,
 }
 
 /// `netwhy lab`

@@ -5,6 +5,7 @@ mod connect;
 mod explain;
 mod facts;
 mod lab;
+mod probe;
 mod schema;
 mod walk;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&args, global),
         Command::Facts(args) => facts::run(&args, global),
         Command::Capabilities => capabilities::run(global),
+        Command::Probe(args) => probe::run(&args, global),
         Command::Schema => schema::run(global),
     }
 }
