@@ -124,3 +124,20 @@ fn ordinary_scripts_compile_in_two_milliseconds() {
         assert!(best.as_millis() < limit, "{best:?}: {script}");
     }
 }
+
+#[test]
+fn raw_tracepoints_do_without_btf_when_they_can_or_must() {
+    use netwhy_lang::program::Kind;
+    let kind = |script: &str, features: &Features| build_for(script, features).unwrap().spec.programs[0].kind;
+    let reads = "rawtracepoint:kfree_skb { @[args.skb->len] = count(); }";
+    let without = Features { tp_btf: false, ..Features::modern() };
+    assert_eq!(kind(reads, &Features::modern()), Kind::BtfTracepoint);
+    assert_eq!(kind(reads, &without), Kind::RawTracepoint);
+    assert_eq!(kind("rawtracepoint:kfree_skb { @ = count(); }", &Features::modern()), Kind::RawTracepoint);
+    // Typed loads only where the verifier knows the type: elsewhere a helper reads.
+    let calls = |features: &Features| {
+        let spec = build_for(reads, features).unwrap().spec;
+        spec.programs[0].insns.iter().filter(|i| i.code == 0x85 && i.imm == 113).count()
+    };
+    assert_eq!((calls(&Features::modern()), calls(&without)), (0, 1));
+}

@@ -223,7 +223,7 @@ impl Infer<'_> {
         }
         Ok(match &self.context {
             Context::Params(s) => match s.params.get(n) {
-                Some(p) => self.loaded(&C::Lazy(p.ty), Space::Btf),
+                Some(p) => self.loaded(&C::Lazy(p.ty), self.trusted()),
                 None => Ty::U64,
             },
             _ => Ty::U64,

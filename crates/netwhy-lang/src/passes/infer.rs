@@ -90,6 +90,11 @@ pub fn infer(
     for mut unit in units {
         let counts = names::resolve(&mut unit)?;
         let context = context(&unit, &world);
+        // Without types of the arguments a raw tracepoint does as well, and it needs no BTF.
+        let typed_args = matches!(context, Context::Params(_)) && features.tp_btf;
+        if unit.kind == Kind::BtfTracepoint && !typed_args {
+            unit.kind = Kind::RawTracepoint;
+        }
         let ty = vec![Ty::Unknown; unit.ids as usize];
         typed.push(Typed { unit, ty, vars: BTreeMap::new(), counts, context });
     }
@@ -175,6 +180,11 @@ impl Infer<'_> {
             Some(Attach::Uprobe { .. } | Attach::Uretprobe { .. } | Attach::Usdt { .. }) => Space::User,
             _ => Space::Kernel,
         }
+    }
+
+    /// How arguments with types are read.
+    pub(crate) fn trusted(&self) -> Space {
+        if self.kind == Kind::RawTracepoint { Space::Kernel } else { Space::Btf }
     }
 
     pub(crate) fn block(&mut self, block: &Block) -> Result<()> {
@@ -665,7 +675,7 @@ impl Infer<'_> {
                 .nearest(name, fields.iter().map(|f| f.name.as_str()))),
             },
             Context::Params(signature) => match signature.params.iter().find(|p| p.name == name) {
-                Some(param) => Ok(self.loaded(&C::Lazy(param.ty), Space::Btf)),
+                Some(param) => Ok(self.loaded(&C::Lazy(param.ty), self.trusted())),
                 None => Err(Diagnostic::error(
                     e.span,
                     format!("this probe has no argument `{name}` on this kernel"),
