@@ -81,9 +81,16 @@ impl Attached {
             }
             (_, Attach::Tracepoint { category, event }) => {
                 let Some(tracefs) = kernel.tracefs() else {
-                    return Err(failed(format!(
-                        "tracefs is not mounted, and netwhy mounts nothing; rawtracepoint:{event} needs none"
-                    )));
+                    // The events of single system calls are made by tracefs out of two that all share.
+                    let raw = match (category.as_str(), event.as_str()) {
+                        ("syscalls", name) if name.starts_with("sys_enter_") => "sys_enter",
+                        ("syscalls", _) => "sys_exit",
+                        (_, name) => name,
+                    };
+                    let known = kernel.events().binary_search_by(|name| name.as_str().cmp(raw)).is_ok();
+                    let hint =
+                        if known { format!("; rawtracepoint:{raw} needs none") } else { String::new() };
+                    return Err(failed(format!("tracefs is not mounted, and netwhy mounts nothing{hint}")));
                 };
                 let id = tracefs.id(category, event).ok_or_else(|| failed("no such event".to_owned()))?;
                 // One CPU is enough: the program of a tracepoint runs for all.
