@@ -105,6 +105,7 @@ pub struct Assembled {
     pub relocs: Vec<Reloc>,
     /// Places in the script.
     pub lines: Vec<LineMark>,
+    labels: Vec<Option<u32>>,
 }
 
 impl Asm {
@@ -257,18 +258,87 @@ impl Asm {
         self.push(EXIT, 0, 0, 0, 0);
     }
 
-    /// Resolves labels; `None` when a jump does not reach or a label was never placed.
-    pub fn finish(mut self) -> Option<Assembled> {
+    /// Which instructions can be reached; the verifier refuses programs with others.
+    fn reachable(&self) -> Option<Vec<bool>> {
+        let mut seen = vec![false; self.insns.len()];
+        let target = |list: &[(u32, Label)], at: usize| -> Option<Option<u32>> {
+            match list.binary_search_by_key(&(at as u32), |(i, _)| *i) {
+                Ok(i) => list.get(i).map(|(_, label)| self.place(*label)),
+                Err(_) => None,
+            }
+        };
+        let mut todo = vec![0usize];
+        while let Some(at) = todo.pop() {
+            let slot = seen.get_mut(at)?;
+            if std::mem::replace(slot, true) {
+                continue;
+            }
+            let insn = self.insns.get(at)?;
+            if let Some(to) = target(&self.jumps, at).or_else(|| target(&self.functions, at)) {
+                todo.push(to? as usize);
+            }
+            match insn.code {
+                EXIT | 0x05 => {}
+                LDDW => {
+                    *seen.get_mut(at + 1)? = true;
+                    todo.push(at + 2);
+                }
+                _ => todo.push(at + 1),
+            }
+        }
+        Some(seen)
+    }
+
+    /// Resolves labels and drops what cannot be reached or only jumps to what follows; `None` when a jump does not
+    /// reach or a label was never placed.
+    pub fn finish(self) -> Option<Assembled> {
+        let mut keep = self.reachable()?;
         for (at, label) in &self.jumps {
-            let target = self.labels.get(label.0 as usize).copied().flatten()?;
-            let off = i64::from(target) - i64::from(*at) - 1;
-            self.insns.get_mut(*at as usize)?.off = i16::try_from(off).ok()?;
+            let target = self.place(*label)? as usize;
+            let at = *at as usize;
+            let between = keep.get(at + 1..target).is_some_and(|s| s.iter().all(|k| !k));
+            if self.insns.get(at)?.code == 0x05 && target > at && between {
+                *keep.get_mut(at)? = false;
+            }
         }
-        for (at, label) in &self.functions {
-            let target = self.labels.get(label.0 as usize).copied().flatten()?;
-            self.insns.get_mut(*at as usize)?.imm =
-                i32::try_from(i64::from(target) - i64::from(*at) - 1).ok()?;
+        // Where each instruction goes; one more for labels at the end.
+        let mut place = Vec::with_capacity(keep.len() + 1);
+        let mut next = 0u32;
+        for kept in &keep {
+            place.push(next);
+            next += u32::from(*kept);
         }
-        Some(Assembled { insns: self.insns, relocs: self.relocs, lines: self.lines })
+        place.push(next);
+        let kept = |at: u32| keep.get(at as usize).copied().unwrap_or(false);
+        let moved = |at: u32| place.get(at as usize).copied();
+        let mut insns: Vec<Insn> =
+            self.insns.iter().zip(&keep).filter(|(_, k)| **k).map(|(i, _)| *i).collect();
+        for (at, label) in self.jumps.iter().filter(|(at, _)| kept(*at)) {
+            let (from, to) = (moved(*at)?, moved(self.place(*label)?)?);
+            insns.get_mut(from as usize)?.off = i16::try_from(i64::from(to) - i64::from(from) - 1).ok()?;
+        }
+        for (at, label) in self.functions.iter().filter(|(at, _)| kept(*at)) {
+            let (from, to) = (moved(*at)?, moved(self.place(*label)?)?);
+            insns.get_mut(from as usize)?.imm = i32::try_from(i64::from(to) - i64::from(from) - 1).ok()?;
+        }
+        let relocs = self.relocs.iter().filter(|r| kept(r.insn));
+        let relocs = relocs.map(|r| Some(Reloc { insn: moved(r.insn)?, ..*r })).collect::<Option<_>>()?;
+        let mut lines: Vec<LineMark> = Vec::new();
+        for mark in &self.lines {
+            let mark = LineMark { insn: moved(mark.insn)?, ..*mark };
+            match lines.last_mut() {
+                Some(last) if last.insn == mark.insn => *last = mark,
+                _ => lines.push(mark),
+            }
+        }
+        let labels = self.labels.iter().map(|l| l.and_then(moved)).collect();
+        Some(Assembled { insns, relocs, lines, labels })
+    }
+}
+
+impl Assembled {
+    /// Where a label came to be.
+    pub fn place(&self, label: Label) -> Option<u32> {
+        self.labels.get(label.0 as usize).copied().flatten()
     }
 }

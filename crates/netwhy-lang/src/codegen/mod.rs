@@ -27,7 +27,7 @@ use crate::passes::fields::World;
 use crate::passes::infer::Typed;
 use crate::passes::points;
 use crate::passes::ty::{C, StructRef, Ty};
-use crate::program::{Action, Program, RawMember, Shape, Subprogram};
+use crate::program::{Action, Program, RawMember, RelocTarget, Shape, Subprogram};
 use crate::types::{TypeDesc, TypeId};
 
 pub(crate) use maps::{Maps, layout};
@@ -215,14 +215,24 @@ fn generate<'a>(s: &mut Shared<'a>, t: &'a Typed, index: u32, scratch: bool) -> 
     let scratch_size = if g.scratch_used { g.scratch_max.max(8) } else { 0 };
     let mut subprograms = Vec::new();
     g.subprograms.sort_by_key(|(_, s)| s.name.clone());
-    for (label, mut sub) in std::mem::take(&mut g.subprograms) {
-        sub.insn = g.a.place(label).unwrap_or(0);
-        subprograms.push(sub);
-    }
     let span = g.span;
-    let assembled = std::mem::take(&mut g.a)
+    let mut assembled = std::mem::take(&mut g.a)
         .finish()
         .ok_or_else(|| Diagnostic::error(span, "this probe makes too long a program"))?;
+    for (label, mut sub) in std::mem::take(&mut g.subprograms) {
+        sub.insn = assembled.place(label).unwrap_or(0);
+        subprograms.push(sub);
+    }
+    // A callback nobody can reach any more is gone; the others keep their order.
+    let used = |n: u32| assembled.relocs.iter().any(|r| r.target == RelocTarget::Subprogram(n));
+    let kept: Vec<u32> = (0..subprograms.len() as u32).filter(|n| used(*n)).collect();
+    let subprograms: Vec<Subprogram> =
+        kept.iter().filter_map(|n| subprograms.get(*n as usize).cloned()).collect();
+    for reloc in &mut assembled.relocs {
+        if let RelocTarget::Subprogram(n) = &mut reloc.target {
+            *n = kept.iter().position(|k| k == n).unwrap_or(0) as u32;
+        }
+    }
     let name: String = t
         .unit
         .attach
