@@ -41,7 +41,7 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Link,
     scope: Scope::EveryFlow,
     needs: bridging::NEEDS,
-    explains: &["neigh-unresolved", "path-or-remote-drop"],
+    explains: &["neigh-unresolved", "path-or-remote-drop", "request-not-arriving"],
     judge,
 };
 

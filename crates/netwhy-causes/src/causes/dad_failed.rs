@@ -37,7 +37,13 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Address,
     scope: Scope::EveryFlow,
     needs: &["addresses", "links", "attempts", "capture"],
-    explains: &["ipv6-broken", "neigh-unresolved", "path-or-remote-drop"],
+    explains: &[
+        "ipv6-broken",
+        "neigh-unresolved",
+        "path-or-remote-drop",
+        "path-hop-unreachable",
+        "request-not-arriving",
+    ],
     judge,
 };
 
