@@ -20,6 +20,7 @@ mod kernel;
 pub mod link;
 pub mod mib;
 pub mod neigh;
+pub mod nfqueue;
 pub mod nft;
 mod process;
 #[cfg(test)]

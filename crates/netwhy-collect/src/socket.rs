@@ -11,7 +11,6 @@ mod decode;
 mod owners;
 mod procfs;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -259,7 +258,7 @@ fn listing(
 }
 
 fn by_diag(diag: &mut Netlink, flow: &Flow, role: Role) -> Result<Sockets, CollectError> {
-    let mut found = Sockets { sockets: bound(diag, flow)?, to_target: BTreeMap::new() };
+    let mut found = Sockets { sockets: bound(diag, flow)?, ..Sockets::default() };
     // Those bound and not listening stand in a table with every connection: a pass that is worth its time
     // only when nobody listens.
     if found.sockets.is_empty() && flow.proto == Proto::Tcp {

@@ -18,6 +18,7 @@ pub mod locus;
 pub mod mib;
 pub mod names;
 pub mod neigh;
+pub mod nfqueue;
 pub mod nft;
 pub mod path;
 pub mod process;
@@ -73,6 +74,7 @@ kinds!(
     names::NameAnswers,
     neigh::NeighTables,
     neigh::Neighbours,
+    nfqueue::NfQueues,
     nft::Nft,
     path::NeighProbes,
     path::PathMtus,

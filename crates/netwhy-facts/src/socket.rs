@@ -16,6 +16,9 @@ pub struct Sockets {
     pub sockets: Vec<Socket>,
     /// Connections by state word (ESTAB, TIME-WAIT …): to the destination for a client, of its port (and the source, when known) for an inbound question.
     pub to_target: std::collections::BTreeMap<String, u32>,
+    /// Ports asked for besides the question's own, because a rule may lead there: no socket of one here means there is none.
+    #[serde(default)]
+    pub ports: Vec<u16>,
 }
 
 impl Fact for Sockets {

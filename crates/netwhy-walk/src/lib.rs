@@ -32,5 +32,5 @@ pub use fib::rule_text as policy_rule_text;
 pub use packet::{CtHypothesis, Packet};
 pub use path::{Action, End, Path, Stage, Step};
 pub use question::{forward, keys_needed, predict, reply};
-pub use text::{rule_spec, rule_text, rule_text_named, xt_rule_text};
+pub use text::{element_text, rule_spec, rule_text, rule_text_named, xt_rule_text};
 pub use walk::Origin;

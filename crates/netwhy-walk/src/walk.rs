@@ -70,6 +70,7 @@ pub(crate) fn run<'a>(
 ) -> (Path, Vec<FibKey>) {
     let mut ports_read: Vec<u16> =
         world.sockets.map(|s| s.sockets.iter().map(|s| s.lport).collect()).unwrap_or_default();
+    ports_read.extend(world.sockets.map(|s| s.ports.as_slice()).unwrap_or_default());
     ports_read.dedup();
     let mut walk = Walk {
         w: world,

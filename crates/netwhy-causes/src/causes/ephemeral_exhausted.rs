@@ -148,7 +148,7 @@ mod tests {
         let to_target = [("ESTAB".to_string(), established), ("TIME-WAIT".to_string(), waiting)];
         Scene::client("203.0.113.2", 80)
             .with(Sysctls(map.into()))
-            .with(Sockets { sockets: vec![], to_target: to_target.into() })
+            .with(Sockets { to_target: to_target.into(), ..Sockets::default() })
     }
 
     #[test]

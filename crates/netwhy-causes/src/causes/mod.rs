@@ -39,7 +39,10 @@ pub mod fw_drop_inbound;
 pub mod fw_drop_outbound;
 pub mod fw_drop_reply;
 pub mod fw_reject;
+pub mod ipsec;
+pub mod ipv6_broken;
 pub mod legacy_and_nft_both;
+pub mod limit_rule;
 pub mod link_down;
 pub mod local_mtu;
 pub mod lsm_or_seccomp_deny;
@@ -53,6 +56,7 @@ pub mod neigh_static_wrong;
 pub mod neigh_table_full;
 pub mod neigh_unresolved;
 pub mod nexthop_dead;
+pub mod nfqueue_no_listener;
 pub mod notrack_beside_stateful;
 pub mod one_bad_path;
 pub mod one_dead_address;
@@ -63,6 +67,7 @@ pub mod path_or_remote_drop;
 pub mod port_bind_failure;
 pub mod qdisc_drop;
 pub mod reply_lost_upstream;
+pub mod reply_route_asymmetric;
 pub mod reply_route_missing;
 pub mod request_not_arriving;
 pub mod reset_after_accept;
@@ -72,6 +77,7 @@ pub mod route_type_deny;
 pub mod route_wrong_egress;
 pub mod rp_filter;
 pub mod rule_deny;
+pub mod set_element_blocks;
 pub mod snat_missing;
 pub mod snat_port_exhausted;
 pub mod source_address_wrong;
@@ -96,6 +102,7 @@ pub mod tls_self_signed;
 pub mod tls_silent;
 pub mod tls_unknown_issuer;
 pub mod tproxy_or_redirect_to_nothing;
+pub mod ttl_or_loop;
 pub mod tw_collision;
 pub mod udp_filtered_or_silent;
 pub mod udp_port_closed;
@@ -143,7 +150,10 @@ pub static ALL: &[&Cause] = &[
     &fw_drop_outbound::CAUSE,
     &fw_drop_reply::CAUSE,
     &fw_reject::CAUSE,
+    &ipsec::CAUSE,
+    &ipv6_broken::CAUSE,
     &legacy_and_nft_both::CAUSE,
+    &limit_rule::CAUSE,
     &link_down::CAUSE,
     &local_mtu::CAUSE,
     &lsm_or_seccomp_deny::CAUSE,
@@ -157,6 +167,7 @@ pub static ALL: &[&Cause] = &[
     &neigh_table_full::CAUSE,
     &neigh_unresolved::CAUSE,
     &nexthop_dead::CAUSE,
+    &nfqueue_no_listener::CAUSE,
     &notrack_beside_stateful::CAUSE,
     &one_bad_path::CAUSE,
     &one_dead_address::CAUSE,
@@ -167,6 +178,7 @@ pub static ALL: &[&Cause] = &[
     &port_bind_failure::CAUSE,
     &qdisc_drop::CAUSE,
     &reply_lost_upstream::CAUSE,
+    &reply_route_asymmetric::CAUSE,
     &reply_route_missing::CAUSE,
     &request_not_arriving::CAUSE,
     &reset_after_accept::CAUSE,
@@ -176,6 +188,7 @@ pub static ALL: &[&Cause] = &[
     &route_wrong_egress::CAUSE,
     &rp_filter::CAUSE,
     &rule_deny::CAUSE,
+    &set_element_blocks::CAUSE,
     &snat_missing::CAUSE,
     &snat_port_exhausted::CAUSE,
     &source_address_wrong::CAUSE,
@@ -200,6 +213,7 @@ pub static ALL: &[&Cause] = &[
     &tls_silent::CAUSE,
     &tls_unknown_issuer::CAUSE,
     &tproxy_or_redirect_to_nothing::CAUSE,
+    &ttl_or_loop::CAUSE,
     &tw_collision::CAUSE,
     &udp_filtered_or_silent::CAUSE,
     &udp_port_closed::CAUSE,
@@ -248,7 +262,10 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
     ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
     ("fw-reject", include_str!("fw_reject.rs")),
+    ("ipsec", include_str!("ipsec.rs")),
+    ("ipv6-broken", include_str!("ipv6_broken.rs")),
     ("legacy-and-nft-both", include_str!("legacy_and_nft_both.rs")),
+    ("limit-rule", include_str!("limit_rule.rs")),
     ("link-down", include_str!("link_down.rs")),
     ("local-mtu", include_str!("local_mtu.rs")),
     ("lsm-or-seccomp-deny", include_str!("lsm_or_seccomp_deny.rs")),
@@ -262,6 +279,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("neigh-table-full", include_str!("neigh_table_full.rs")),
     ("neigh-unresolved", include_str!("neigh_unresolved.rs")),
     ("nexthop-dead", include_str!("nexthop_dead.rs")),
+    ("nfqueue-no-listener", include_str!("nfqueue_no_listener.rs")),
     ("notrack-beside-stateful", include_str!("notrack_beside_stateful.rs")),
     ("one-bad-path", include_str!("one_bad_path.rs")),
     ("one-dead-address", include_str!("one_dead_address.rs")),
@@ -272,6 +290,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("port-bind-failure", include_str!("port_bind_failure.rs")),
     ("qdisc-drop", include_str!("qdisc_drop.rs")),
     ("reply-lost-upstream", include_str!("reply_lost_upstream.rs")),
+    ("reply-route-asymmetric", include_str!("reply_route_asymmetric.rs")),
     ("reply-route-missing", include_str!("reply_route_missing.rs")),
     ("request-not-arriving", include_str!("request_not_arriving.rs")),
     ("reset-after-accept", include_str!("reset_after_accept.rs")),
@@ -281,6 +300,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("route-wrong-egress", include_str!("route_wrong_egress.rs")),
     ("rp-filter", include_str!("rp_filter.rs")),
     ("rule-deny", include_str!("rule_deny.rs")),
+    ("set-element-blocks", include_str!("set_element_blocks.rs")),
     ("snat-missing", include_str!("snat_missing.rs")),
     ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
     ("source-address-wrong", include_str!("source_address_wrong.rs")),
@@ -305,6 +325,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("tls-silent", include_str!("tls_silent.rs")),
     ("tls-unknown-issuer", include_str!("tls_unknown_issuer.rs")),
     ("tproxy-or-redirect-to-nothing", include_str!("tproxy_or_redirect_to_nothing.rs")),
+    ("ttl-or-loop", include_str!("ttl_or_loop.rs")),
     ("tw-collision", include_str!("tw_collision.rs")),
     ("udp-filtered-or-silent", include_str!("udp_filtered_or_silent.rs")),
     ("udp-port-closed", include_str!("udp_port_closed.rs")),

@@ -21,6 +21,7 @@
 //! ## References
 //! RFC 9293 section 3.8.3; knowledge of path asymmetry: RFC 2992.
 
+use netwhy_facts::capture::FlowCapture;
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Proto, Role};
 use netwhy_walk::End;
@@ -53,6 +54,10 @@ fn judge(case: &Case<'_>) -> Verdict {
             "the client acknowledged an answer",
             case.ev_capture().into_iter().collect(),
         );
+    }
+    // Answers that take another device than the requests are a condition of their own (reply-route-asymmetric).
+    if other_device(case) {
+        return Verdict::Silent;
     }
     let client = case.question.from.or(case.flow.src);
     let refused = s.icmp_in.first();
@@ -100,6 +105,13 @@ fn judge(case: &Case<'_>) -> Verdict {
     .outside()
     // One answer may simply be under way still; a repeated one was not acknowledged in time.
     .proven_if((s.syn_acks_out > 1 || refused.is_some()) && s.lost == 0)
+}
+
+fn other_device(case: &Case<'_>) -> bool {
+    let Some(capture) = case.facts.latest::<FlowCapture>().value() else { return false };
+    let came = capture.toward(case.flow).find(|p| !p.out).map(|p| p.ifindex);
+    let mut went = capture.back(case.flow).filter(|p| p.out && !p.is_rst());
+    came.is_some_and(|came| went.all(|p| p.ifindex != came))
 }
 
 #[cfg(test)]

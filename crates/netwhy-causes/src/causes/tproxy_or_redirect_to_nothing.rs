@@ -73,10 +73,11 @@ fn judge(case: &Case<'_>) -> Verdict {
         _ => return Verdict::Silent,
     };
     let s = &case.seen;
-    let refused =
-        case.errno() == Some("ECONNREFUSED") && case.icmp_remote().is_empty() && s.requests_out == 0;
+    // A packet to this host itself is seen to leave and to arrive, on the loopback device.
+    let left = s.requests_out > s.requests_in;
+    let refused = case.errno() == Some("ECONNREFUSED") && case.icmp_remote().is_empty() && !left;
     let reset = s.resets_out > 0 || !s.icmp_out.is_empty();
-    if s.requests_out > 0 && case.question.role != Role::Inbound && !case.target_is_local() {
+    if left && case.question.role != Role::Inbound && !case.target_is_local() {
         return Verdict::ruled_out(
             format!("{} was predicted to take the flow, but packets left this host", object_text(&rule)),
             case.ev_capture().into_iter().collect(),

@@ -2,7 +2,7 @@
 
 use super::{not_understood, number};
 use crate::error::{LabError, Result};
-use crate::nft_build::{Expressions, Nft, Policy, Table};
+use crate::nft_build::{Element, Expressions, KeyType, Nft, Policy, Table};
 use crate::node::Node;
 
 /// nft(8) joins its arguments and reads the line anew.
@@ -18,6 +18,10 @@ pub(super) fn run(arguments: &[&str], node: &mut Node) -> Result<()> {
         ["delete", "rule", family, table, chain, "handle", handle] => {
             let handle = number(handle)?;
             node.nft_delete_rule(Table::parse(family)?, table, chain, handle)
+        }
+        ["delete", "element", family, table, set, rest @ ..] => {
+            let (keys, element) = element(&rest.join(" ").replace(['{', '}', '\''], " "))?;
+            node.nft_delete_elements(Table::parse(family)?, table, set, &keys, &[element])
         }
         ["flush", "chain", family, table, chain] => node.nft_flush_chain(Table::parse(family)?, table, chain),
         ["delete", "table", family, table] => node.nft_delete_table(Table::parse(family)?, table),
@@ -51,6 +55,29 @@ fn lex(line: &str) -> Vec<String> {
     }
     words.extend(word);
     words
+}
+
+/// An element's key: a value, a prefix, or fields joined by dots.
+fn element(text: &str) -> Result<(Vec<KeyType>, Element)> {
+    let text = text.trim();
+    let fields: Vec<&str> = text.split(" . ").collect();
+    let kind = |field: &str| match field.split('/').next().unwrap_or(field).parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(_)) => KeyType::Ip4Destination,
+        Ok(std::net::IpAddr::V6(_)) => KeyType::Ip6Destination,
+        Err(_) => KeyType::TcpPort,
+    };
+    let keys: Vec<KeyType> = fields.iter().map(|f| kind(f)).collect();
+    match (text.split_once('/'), keys.as_slice()) {
+        (Some((first, len)), [KeyType::Ip4Destination]) => {
+            let start: std::net::Ipv4Addr = first.parse().map_err(|_| not_understood(text))?;
+            let bits: u32 = number(len)?;
+            let size = 1u32.checked_shl(32u32.saturating_sub(bits)).unwrap_or(0);
+            let end = std::net::Ipv4Addr::from(u32::from(start).wrapping_add(size));
+            Ok((keys, Element::interval(first, &end.to_string())))
+        }
+        (Some(_), _) => Err(not_understood(text)),
+        (None, _) => Ok((keys, Element::new(text))),
+    }
 }
 
 fn insert(

@@ -10,6 +10,12 @@ pub fn nft_rule(table: Table, name: &str, chain: &str, handle: u64) -> Value {
     json!({"kind": "nft-rule", "family": table.word(), "table": name, "chain": chain, "handle": handle})
 }
 
+/// An element of a set.
+#[must_use]
+pub fn nft_element(table: Table, name: &str, set: &str, element: &str) -> Value {
+    json!({"kind": "nft-set", "family": table.word(), "table": name, "set": set, "element": element})
+}
+
 /// The policy of a base chain.
 #[must_use]
 pub fn nft_chain(table: Table, name: &str, chain: &str) -> Value {

@@ -21,11 +21,11 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     let keys = [KeyType::Ip4Destination];
     let list =
         [Element::interval("192.0.2.0", "192.0.3.0"), Element::interval("203.0.113.0", "203.0.113.16")];
-    let handle = Nft::new(Table::Inet, "guard")
+    Nft::new(Table::Inet, "guard")
         .set("far", &keys, &list)
         .base("output", Hook::Output, -10, Policy::Accept)
         .rule("output", |r| r.tcp().lookup("far", &keys).drop())
-        .commit_last(lab.node("client")?)?;
-    Ok(Broken::by("fw-drop-outbound", locus::nft_rule(Table::Inet, "guard", "output", handle))
+        .commit(lab.node("client")?)?;
+    Ok(Broken::by("set-element-blocks", locus::nft_element(Table::Inet, "guard", "far", "203.0.113.0/28"))
         .heal(|lab| lab.node("client")?.nft_delete_table(Table::Inet, "guard")))
 }

@@ -19,15 +19,17 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     let keys = [KeyType::Ip4Destination, KeyType::TcpPort];
-    let handle = Nft::new(Table::Ip, "guard")
+    Nft::new(Table::Ip, "guard")
         .set("blocked", &keys, &[Element::new("203.0.113.9 . 443"), Element::new("203.0.113.2 . 8080")])
         .base("output", Hook::Output, 10, Policy::Accept)
         .rule("output", |r| r.lookup("blocked", &keys).counter().drop())
-        .commit_last(lab.node("client")?)?;
-    Ok(Broken::by("fw-drop-outbound", locus::nft_rule(Table::Ip, "guard", "output", handle)).heal(
-        move |lab| {
-            let element = [Element::new("203.0.113.2 . 8080")];
-            lab.node("client")?.nft_delete_elements(Table::Ip, "guard", "blocked", &keys, &element)
-        },
-    ))
+        .commit(lab.node("client")?)?;
+    Ok(Broken::by(
+        "set-element-blocks",
+        locus::nft_element(Table::Ip, "guard", "blocked", "203.0.113.2 . 8080"),
+    )
+    .heal(move |lab| {
+        let element = [Element::new("203.0.113.2 . 8080")];
+        lab.node("client")?.nft_delete_elements(Table::Ip, "guard", "blocked", &keys, &element)
+    }))
 }

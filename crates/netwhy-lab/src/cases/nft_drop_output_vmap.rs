@@ -26,6 +26,6 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
         .set("ports", &keys, &elements)
         .rule("output", |r| r.counter().verdict_map("ports", &keys))
         .commit_last(lab.node("client")?)?;
-    Ok(Broken::by("fw-drop-outbound", locus::nft_rule(Table::Inet, "filter", "output", handle))
+    Ok(Broken::by("set-element-blocks", locus::nft_element(Table::Inet, "filter", "ports", "8080"))
         .heal(move |lab| lab.node("client")?.nft_delete_rule(Table::Inet, "filter", "output", handle)))
 }

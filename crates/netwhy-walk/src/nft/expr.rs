@@ -111,7 +111,13 @@ impl<'a> Walk<'a, '_> {
                 store(regs, *dreg, &out)
             }
             Expr::Lookup { set, sreg, dreg, invert } => {
-                self.nft_lookup(regs, rule, hook, set, *sreg, *dreg, *invert)
+                // Which element it is matters to whoever has to take it out of the set.
+                let element = if *invert { None } else { self.element_words(regs, rule, set, *sreg) };
+                let flow = self.nft_lookup(regs, rule, hook, set, *sreg, *dreg, *invert);
+                if matches!(flow, Flow::Next | Flow::Verdict(_)) {
+                    passed.extend(element);
+                }
+                flow
             }
             Expr::Immediate { dreg, data } => match data {
                 Data::Value(bytes) => store(regs, *dreg, &Bits::known(bytes)),
@@ -364,6 +370,19 @@ impl<'a> Walk<'a, '_> {
                 Flow::Open(why)
             }
         }
+    }
+
+    /// The element of a named set or verdict map that a known key hits, in words.
+    fn element_words(&self, regs: &Regs, rule: &NftRule, name: &str, sreg: u32) -> Option<String> {
+        const ANONYMOUS: u32 = 1;
+        const VERDICTS: u32 = 0xffff_ff00;
+        let set = self.w.nft?.set(rule.family, &rule.table, name)?;
+        if set.flags & ANONYMOUS != 0 || set.data_type.is_some_and(|d| d != VERDICTS) {
+            return None;
+        }
+        let Hit::Elem(elem) = set::lookup(set, &regs.load(sreg, set.key_len as usize)?) else { return None };
+        let text = crate::text::element_text(set, elem);
+        Some(format!("element {text} of set {name} by {}", self.rule_words(rule)))
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -233,7 +233,11 @@ impl<'a> Walk<'a, '_> {
             let rest = rule.exprs.get(i + 1..).unwrap_or_default();
             match self.nft_expr(skb, &mut regs, expr, rule, hook, passed) {
                 expr::Flow::Next => {}
-                expr::Flow::Break => return Ok(None),
+                expr::Flow::Break => {
+                    // An element that was hit does not matter when the rule does not match after all.
+                    passed.retain(|w| !(w.starts_with("element ") && w.ends_with(&self.rule_words(rule))));
+                    return Ok(None);
+                }
                 expr::Flow::Verdict(v) => return Ok(Some(v)),
                 expr::Flow::Open(why) => {
                     // Nothing follows that could change anything: it does not matter.

@@ -1,5 +1,6 @@
 //! Rules, chains and ends in words.
 
+pub(crate) mod element;
 pub(crate) mod fields;
 pub(crate) mod nft;
 pub(crate) mod values;
@@ -10,6 +11,8 @@ use netwhy_facts::nft::{Nft, NftChain, NftFamily, NftRule};
 use netwhy_facts::xtables::XtRule;
 
 use crate::path::End;
+
+pub use element::element_text;
 
 /// An nftables rule as nft(8) writes it. Devices told by index are named only when they are the loopback device.
 pub fn rule_text(nft: &Nft, rule: &NftRule) -> String {

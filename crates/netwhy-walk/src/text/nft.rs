@@ -1294,7 +1294,7 @@ impl<'a> Decompiler<'a> {
 }
 
 /// Bytes a value of a type has.
-fn type_len(ty: Ty) -> usize {
+pub(crate) fn type_len(ty: Ty) -> usize {
     match ty {
         Ty::Ip4 => 4,
         Ty::Ip6 | Ty::IfName | Ty::Text => 16,

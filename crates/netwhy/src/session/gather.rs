@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 
+use netwhy_causes::engine::FlowPaths;
 use netwhy_facts::Reading;
 use netwhy_facts::address::Addresses;
 use netwhy_facts::conntrack::{Conntrack, CtEntries};
 use netwhy_facts::flow::{Family, Flow};
 use netwhy_facts::link::Links;
 use netwhy_facts::names::NameAnswers;
+use netwhy_facts::nft::{Expr, Nft};
 use netwhy_facts::question::Role;
 use netwhy_facts::resolver::Resolver;
 use netwhy_facts::route::{FibAnswers, FibKey, FibResult};
 use netwhy_facts::socket::Sockets;
+use netwhy_facts::xtables::Xtables;
 
 use super::Session;
 
@@ -119,6 +122,14 @@ impl Session {
         let entries = self.ct_entries();
         self.facts.put(entries);
         let c = &self.collector;
+        // Who listens on a queue matters only where a rule sends there.
+        let queues =
+            self.facts.value::<Nft>().is_some_and(|n| {
+                n.rules.iter().flat_map(|r| &r.exprs).any(|e| matches!(e, Expr::Queue { .. }))
+            }) || self.facts.value::<Xtables>().is_some_and(|x| !x.0.is_empty());
+        if queues {
+            self.facts.put(c.nfqueues());
+        }
         self.facts.put(c.neigh_tables());
         self.facts.put(c.xfrm());
         let (programs, gaps) = c.bpf_and_gaps(devices.as_deref(), &[std::process::id()]);
@@ -243,6 +254,31 @@ impl Session {
                 *all.to_target.entry(state).or_default() += n;
             }
         })
+    }
+
+    /// Sockets of the local ports that rules lead the flows to. Tells whether there were any such ports.
+    pub(super) fn gather_translated_sockets(&mut self, paths: &[FlowPaths]) -> bool {
+        let own = |a: &IpAddr| {
+            a.is_loopback()
+                || self.facts.value::<Addresses>().is_some_and(|all| all.0.iter().any(|o| o.addr == *a))
+        };
+        let mut flows: Vec<Flow> = paths
+            .iter()
+            .filter(|p| p.forward.finally.dport != p.flow.dport && own(&p.forward.finally.dst))
+            .map(|p| Flow { dst: p.forward.finally.dst, dport: p.forward.finally.dport, ..p.flow.clone() })
+            .collect();
+        flows.dedup();
+        let known = self.facts.value::<Sockets>().cloned();
+        let Some(mut all) = known.filter(|_| !flows.is_empty()) else { return false };
+        for flow in &flows {
+            let Reading::Known { value: more, .. } = self.collector.sockets(flow, Role::Inbound) else {
+                continue;
+            };
+            all.ports.push(flow.dport);
+            all.sockets.extend(more.sockets);
+        }
+        self.facts.put(Reading::known(all, "sock_diag", netwhy_sys::clock::monotonic()));
+        true
     }
 
     /// Tracked connections of every flow as one reading. A flow whose source port is known is looked up at once; for

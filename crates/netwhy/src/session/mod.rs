@@ -82,7 +82,10 @@ impl Session {
         self.gather_host();
         self.resolve_names();
         self.gather_path();
-        let paths = predict(&self.facts, &self.question);
+        let mut paths = predict(&self.facts, &self.question);
+        if self.gather_translated_sockets(&paths) {
+            paths = predict(&self.facts, &self.question);
+        }
         let window = self.arm(&paths);
         self.reproduce(&paths, &window);
         self.close(window);
