@@ -129,12 +129,14 @@ fn on_path(case: &Case<'_>, path: &Path) -> Vec<Limited> {
         for rule in &nft.rules {
             let Some((what, over)) = nft_limit(rule) else { continue };
             let by = format!("rule handle {} (", rule.handle);
-            let concerns = |a: &&String| {
+            let concerns = |a: &String| {
                 (a.starts_with("under the limit of") || a.starts_with("the only connection counted by"))
                     && a.contains(&by)
-                    && a.contains(&netwhy_walk::rule_text(nft, rule))
             };
-            if path.assumptions.iter().find(concerns).is_some() {
+            // A handle is unique in its table only; the path must have been there.
+            let place = format!("{} {} ", rule.family.name(), rule.table);
+            let there = path.steps.iter().any(|s| s.text.starts_with(&place));
+            if there && path.assumptions.iter().any(concerns) {
                 out.push(Limited {
                     locus: Locus::NftRule {
                         family: rule.family.name().into(),
@@ -238,6 +240,7 @@ mod tests {
         // The text has the counter in it, so the walk and the facts are of the same reading.
         let mut scene = Scene::inbound("203.0.113.2", 80).with(nft).after(now).request_in();
         scene.forward.assumptions.push(words);
+        scene.forward.steps[1].text = "inet filter input: policy accept".into();
         scene
     }
 
