@@ -31,7 +31,7 @@ impl Session {
         self.question.role == Role::Client
             && !self.options.passive
             && !self.question.flows.is_empty()
-            && !settled
+            && (!settled || self.stalled())
             && (judgement.verdict != Overall::Healthy || self.stalled())
     }
 

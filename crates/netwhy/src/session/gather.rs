@@ -237,6 +237,7 @@ impl Session {
                 self.facts.put(self.collector.foreign_sockets(flow));
             }
         }
+        self.facts.put(self.collector.file_table());
         self.gather_owners();
     }
 

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(3400);
 const ENOUGH_FOR_A_LOCAL_DROP: Duration = Duration::from_millis(300);
 /// The first repetition of a SYN comes after a second; its failure to leave moves a counter.
 const ENOUGH_WITHOUT_CAPTURE: Duration = Duration::from_millis(1300);
+/// How long a handshake or the first byte of an answer is waited for.
+const ENOUGH_FOR_A_WORD: Duration = Duration::from_millis(2500);
 /// How often a watching server or router looks.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -148,7 +150,9 @@ impl Session {
             return;
         }
         let Some(stream) = tried.into_iter().find_map(|t| t.stream) else { return };
-        let wait = Wait { deadline: self.deadline(), stop: &|| self.is_interrupted() };
+        // What is left of the budget afterwards is for the experiments a silence calls for.
+        let deadline = (Instant::now() + ENOUGH_FOR_A_WORD).min(self.deadline());
+        let wait = Wait { deadline, stop: &|| self.is_interrupted() };
         let target = &self.question.target;
         let spoken = netwhy_ask::speak(stream, target, self.started_unix_s, &self.budget, &wait);
         if let Some(tls) = spoken.tls {
