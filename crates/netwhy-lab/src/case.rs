@@ -2,6 +2,8 @@
 
 pub mod locus;
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use crate::error::{LabError, Result};
@@ -71,7 +73,7 @@ pub struct Expected {
     pub locus: Value,
 }
 
-type Heal = Box<dyn Fn(&mut Lab) -> Result<()>>;
+type Heal = Rc<dyn Fn(&mut Lab) -> Result<()>>;
 
 /// What a fault leaves behind: the right answer, and how a person would repair it.
 pub struct Broken {
@@ -113,17 +115,33 @@ impl Broken {
         Broken { expect: Expect::Outside(shows_as), heal: None, steps: Vec::new() }
     }
 
+    /// Broken twice: by this and by that. Each part's repair is a step of the whole.
+    #[must_use]
+    pub fn join(self, other: Broken) -> Self {
+        let (mut causes, mut steps, mut heals) = (Vec::new(), Vec::new(), Vec::new());
+        for part in [self, other] {
+            if let (Expect::Causes(list), Some(heal)) = (part.expect, part.heal) {
+                steps.extend(part.steps);
+                steps.extend(list.iter().map(|one| (one.cause, Rc::clone(&heal))));
+                causes.extend(list);
+                heals.push(heal);
+            }
+        }
+        let heal = move |lab: &mut Lab| heals.iter().try_for_each(|heal| heal(lab));
+        Broken { expect: Expect::Causes(causes), heal: Some(Rc::new(heal)), steps }
+    }
+
     /// How a person would repair one of several causes.
     #[must_use]
     pub fn step(mut self, cause: &'static str, heal: impl Fn(&mut Lab) -> Result<()> + 'static) -> Self {
-        self.steps.push((cause, Box::new(heal)));
+        self.steps.push((cause, Rc::new(heal)));
         self
     }
 
     /// How to repair all of it.
     #[must_use]
     pub fn heal(mut self, heal: impl Fn(&mut Lab) -> Result<()> + 'static) -> Self {
-        self.heal = Some(Box::new(heal));
+        self.heal = Some(Rc::new(heal));
         self
     }
 }

@@ -116,6 +116,11 @@ pub fn shell(id: &str, out: &mut dyn Write) -> Result<i32> {
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let mut child = running.lab.node(case.ask.node)?.spawn_any(&[&shell], |command| {
         command.env("PS1", format!("{}$ ", case.ask.node));
+        // So that what is to be typed is found, wherever this program lies.
+        if let Some(directory) = std::env::current_exe().ok().as_deref().and_then(std::path::Path::parent) {
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", directory.display()));
+        }
     })?;
     let status = child.wait().map_err(LabError::io(format!("wait for {shell}")))?;
     Ok(status.code().unwrap_or(1))

@@ -6,17 +6,23 @@ mod arp_ignored;
 mod bridge_port_blocked;
 mod bridge_port_missing;
 mod conntrack_full;
+mod control_bpf;
 mod control_bridge;
 mod control_decoys;
 mod control_decoys_inbound;
 mod control_decoys_transit;
 mod control_inbound;
+mod control_inbound_v6;
+mod control_multipath;
 mod control_name;
 mod control_nat;
+mod control_published;
+mod control_rules;
 mod control_timewait;
 mod control_tls;
 mod control_transit;
 mod control_two_hosts;
+mod control_two_routers;
 mod control_udp;
 mod control_v6;
 mod ct_invalid_drop;
@@ -91,6 +97,7 @@ mod nft_reject_output_reset;
 mod nft_rule_order;
 mod outside_accept_queue;
 mod outside_dead_address;
+mod outside_far_drop;
 mod outside_host_unreachable;
 mod outside_loop;
 mod outside_mtu_blackhole;
@@ -101,6 +108,7 @@ mod outside_option;
 mod outside_port_unreachable;
 mod outside_reply_lost;
 mod outside_reply_route;
+mod outside_reset_rule;
 mod outside_router_drop;
 mod outside_router_reject;
 mod outside_server_drop;
@@ -154,17 +162,32 @@ mod tls_self_signed;
 mod tls_silent;
 mod tls_unknown_issuer;
 mod tls_wrong_name;
+mod two_certificate;
+mod two_egress_and_reply;
 mod two_engines;
 mod two_families;
+mod two_filter_and_reply;
 mod two_filter_and_rule;
+mod two_forward_engines;
 mod two_forwarding_and_policy;
+mod two_forwarding_and_rule;
 mod two_hosts_line_and_rule;
+mod two_ingress_and_stopped;
 mod two_input_and_loopback;
+mod two_jump_and_tcx;
+mod two_legacy_and_loopback;
+mod two_link_and_rule;
+mod two_neigh_and_rule;
 mod two_output_and_reply;
+mod two_raw_and_reply;
 mod two_reject_and_stopped_service;
 mod two_reply_route_and_input;
+mod two_resets;
 mod two_route_and_rule;
+mod two_rule_and_route;
 mod two_rules;
+mod two_set_and_legacy;
+mod two_xdp_and_input;
 mod udp_rcvbuf_full;
 mod xdp_drop;
 
@@ -178,17 +201,23 @@ pub static ALL: &[&Case] = &[
     &bridge_port_blocked::CASE,
     &bridge_port_missing::CASE,
     &conntrack_full::CASE,
+    &control_bpf::CASE,
     &control_bridge::CASE,
     &control_decoys::CASE,
     &control_decoys_inbound::CASE,
     &control_decoys_transit::CASE,
     &control_inbound::CASE,
+    &control_inbound_v6::CASE,
+    &control_multipath::CASE,
     &control_name::CASE,
     &control_nat::CASE,
+    &control_published::CASE,
+    &control_rules::CASE,
     &control_timewait::CASE,
     &control_tls::CASE,
     &control_transit::CASE,
     &control_two_hosts::CASE,
+    &control_two_routers::CASE,
     &control_udp::CASE,
     &control_v6::CASE,
     &ct_invalid_drop::CASE,
@@ -263,6 +292,7 @@ pub static ALL: &[&Case] = &[
     &nft_rule_order::CASE,
     &outside_accept_queue::CASE,
     &outside_dead_address::CASE,
+    &outside_far_drop::CASE,
     &outside_host_unreachable::CASE,
     &outside_loop::CASE,
     &outside_mtu_blackhole::CASE,
@@ -273,6 +303,7 @@ pub static ALL: &[&Case] = &[
     &outside_port_unreachable::CASE,
     &outside_reply_lost::CASE,
     &outside_reply_route::CASE,
+    &outside_reset_rule::CASE,
     &outside_router_drop::CASE,
     &outside_router_reject::CASE,
     &outside_server_drop::CASE,
@@ -326,17 +357,32 @@ pub static ALL: &[&Case] = &[
     &tls_silent::CASE,
     &tls_unknown_issuer::CASE,
     &tls_wrong_name::CASE,
+    &two_certificate::CASE,
+    &two_egress_and_reply::CASE,
     &two_engines::CASE,
     &two_families::CASE,
+    &two_filter_and_reply::CASE,
     &two_filter_and_rule::CASE,
+    &two_forward_engines::CASE,
     &two_forwarding_and_policy::CASE,
+    &two_forwarding_and_rule::CASE,
     &two_hosts_line_and_rule::CASE,
+    &two_ingress_and_stopped::CASE,
     &two_input_and_loopback::CASE,
+    &two_jump_and_tcx::CASE,
+    &two_legacy_and_loopback::CASE,
+    &two_link_and_rule::CASE,
+    &two_neigh_and_rule::CASE,
     &two_output_and_reply::CASE,
+    &two_raw_and_reply::CASE,
     &two_reject_and_stopped_service::CASE,
     &two_reply_route_and_input::CASE,
+    &two_resets::CASE,
     &two_route_and_rule::CASE,
+    &two_rule_and_route::CASE,
     &two_rules::CASE,
+    &two_set_and_legacy::CASE,
+    &two_xdp_and_input::CASE,
     &udp_rcvbuf_full::CASE,
     &xdp_drop::CASE,
 ];

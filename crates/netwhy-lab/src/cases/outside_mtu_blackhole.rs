@@ -15,7 +15,7 @@ pub(super) static CASE: Case = Case {
     victim: Victim { node: "client", target: "tls://web.example.test:8443", sees: &["tls timeout"] },
     fault,
     ruled_out: &[],
-    budget_ms: 5000,
+    budget_ms: 6000,
 };
 
 fn fault(lab: &mut Lab) -> Result<Broken> {

@@ -27,6 +27,6 @@ fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.write_etc("hosts", "127.0.0.1\tlocalhost\n203.0.113.2\tweb.example.test\n")?;
     let ca = Authority::new("Lab Root")?;
     lab.trust(&ca)?;
-    lab.serve("server", "tls", "close", &["[::]:8443"])?;
+    lab.serve("server", "tls", "hang-up", &["[::]:8443"])?;
     Ok(Broken::by("tls-closed", json!({"kind": "tls-endpoint"})).heal(Lab::proper_tls))
 }

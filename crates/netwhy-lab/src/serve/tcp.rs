@@ -52,6 +52,15 @@ pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
             }
             Ok(())
         }
+        // Hears a first word and ends the connection in order.
+        ("hang-up", [address]) => {
+            let listener = listen(address)?;
+            ready()?;
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+            }
+            Ok(())
+        }
         ("accept-and-hold", [address]) => {
             let listener = listen(address)?;
             ready()?;

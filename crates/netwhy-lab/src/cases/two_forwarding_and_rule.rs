@@ -1,0 +1,29 @@
+//! Forwarding is off, and a forward rule would drop.
+
+use crate::case::{Ask, Broken, Case, Victim};
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::topology::Topology;
+
+pub(super) static CASE: Case = Case {
+    id: "two-forwarding-and-rule",
+    title: "two faults: forwarding off and forward rule",
+    topology: Topology::ClientRouterServer,
+    ask: Ask {
+        node: "router",
+        args: &["connect", "203.0.113.2:8080", "--transit", "--from", "198.51.100.2"],
+    },
+    victim: Victim {
+        node: "client",
+        target: "tcp://203.0.113.2:8080",
+        sees: &["connect timeout", "connect EHOSTUNREACH"],
+    },
+    fault,
+    ruled_out: &[],
+    budget_ms: 8000,
+};
+
+fn fault(lab: &mut Lab) -> Result<Broken> {
+    let first = (super::forwarding_off::CASE.fault)(lab)?;
+    Ok(first.join((super::nft_drop_forward::CASE.fault)(lab)?))
+}
