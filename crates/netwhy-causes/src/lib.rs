@@ -4,6 +4,7 @@
 //! prints) and a `judge` function. The engine runs the judges and finds the root.
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod bridging;
 pub mod case;
 pub mod cause;

@@ -258,6 +258,10 @@ impl Scene {
     pub(crate) fn client_udp(dst: &str, port: u16) -> Self {
         Self::new(Role::Client, Proto::Udp, dst, port)
     }
+    /// As `client`, by echo.
+    pub(crate) fn client_icmp(dst: &str) -> Self {
+        Self::new(Role::Client, Proto::Icmp, dst, 0)
+    }
     /// This host has the address `dst` and serves the port.
     pub(crate) fn inbound(dst: &str, port: u16) -> Self {
         Self::new(Role::Inbound, Proto::Tcp, dst, port)
@@ -437,6 +441,15 @@ impl Scene {
     /// A reset arrived here from the target.
     pub(crate) fn reset_in(self) -> Self {
         self.packet(false, false, 0x14)
+    }
+    /// An ARP request left here, or an ARP reply arrived.
+    pub(crate) fn solicitation(mut self, out: bool) -> Self {
+        self = self.packet(true, out, 0);
+        if let Some(p) = self.packets.as_mut().and_then(|p| p.last_mut()) {
+            p.proto = 0x0806;
+            p.arp = Some((if out { 1 } else { 2 }, "02:00:00:00:00:01".into()));
+        }
+        self
     }
     /// An ICMP error about the flow arrived or left.
     pub(crate) fn icmp(mut self, out: bool, from: &str, icmp_type: u8, code: u8) -> Self {

@@ -35,7 +35,9 @@ pub mod forward_no_route;
 pub mod forward_policy_drop;
 pub mod forwarding_off;
 pub mod fw_drop_forward;
+pub mod fw_drop_icmp;
 pub mod fw_drop_inbound;
+pub mod fw_drop_neighbour;
 pub mod fw_drop_outbound;
 pub mod fw_drop_reply;
 pub mod fw_reject;
@@ -146,7 +148,9 @@ pub static ALL: &[&Cause] = &[
     &forward_policy_drop::CAUSE,
     &forwarding_off::CAUSE,
     &fw_drop_forward::CAUSE,
+    &fw_drop_icmp::CAUSE,
     &fw_drop_inbound::CAUSE,
+    &fw_drop_neighbour::CAUSE,
     &fw_drop_outbound::CAUSE,
     &fw_drop_reply::CAUSE,
     &fw_reject::CAUSE,
@@ -258,7 +262,9 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("forward-policy-drop", include_str!("forward_policy_drop.rs")),
     ("forwarding-off", include_str!("forwarding_off.rs")),
     ("fw-drop-forward", include_str!("fw_drop_forward.rs")),
+    ("fw-drop-icmp", include_str!("fw_drop_icmp.rs")),
     ("fw-drop-inbound", include_str!("fw_drop_inbound.rs")),
+    ("fw-drop-neighbour", include_str!("fw_drop_neighbour.rs")),
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
     ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
     ("fw-reject", include_str!("fw_reject.rs")),
