@@ -51,8 +51,13 @@ fn run(tool: &str, args: &[&str]) {
     assert!(out.status.success(), "{tool} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
+/// One test at a time: a program that is being copied cannot be started, and another test's child holds the copy open
+/// between its fork and its exec (ETXTBSY).
+static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Runs the test as root in a new namespace with its loopback up.
 fn with(tools: &[&str], test: impl FnOnce() + Send) {
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
         println!("skipped: needs root, to become another user in a namespace of its own");
         return;
