@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod compat;
 mod session;
 
 use std::process::ExitCode;
@@ -15,6 +16,9 @@ fn main() -> ExitCode {
     let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if let Some(code) = netwhy_lab::hidden_main(&args) {
         return ExitCode::from(u8::try_from(code).unwrap_or(5));
+    }
+    if let Some(asked) = compat::asked(&args) {
+        return ExitCode::from(asked.run());
     }
     let cli = match cli::Cli::try_parse_from(&args) {
         Ok(cli) => cli,

@@ -54,7 +54,7 @@ pub(crate) fn text_options(global: &Global) -> TextOptions {
 }
 
 /// Columns to fill: `COLUMNS` when it is set, those of the terminal, else 100; never more than a line is pleasant to read.
-fn terminal_width() -> usize {
+pub(crate) fn terminal_width() -> usize {
     use std::os::fd::AsFd;
     let told = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
     let seen = || netwhy_sys::terminal::columns(std::io::stdout().as_fd()).ok().filter(|c| *c > 0);
