@@ -12,6 +12,7 @@
 //! | [`load`] | maps and programs, and why one was refused |
 //! | [`attach`] | probes |
 //! | [`ladder`] | tracepoints in place of kprobes |
+//! | [`record`] | records and tables as values, for a program |
 //! | [`session`] | a run from begin to end |
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod kernel;
 pub mod ladder;
 pub mod load;
 mod printf;
+pub mod record;
 pub mod session;
 mod stub;
 pub mod symbols;

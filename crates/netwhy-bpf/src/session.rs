@@ -13,6 +13,7 @@ use crate::attach::Attached;
 use crate::kernel::Kernel;
 use crate::load::{LoadError, Objects};
 use crate::printf;
+use crate::record::{Sink, Table};
 use crate::table::{self, Print};
 use crate::value::{self, Reader, quote, u32_at, u64_at};
 
@@ -33,6 +34,8 @@ pub struct Options<'a> {
     pub quiet: bool,
     /// Where results go.
     pub out: &'a mut dyn Write,
+    /// Who takes records, tables and text instead.
+    pub sink: Option<&'a mut dyn Sink>,
     /// Called once everything is attached; a descriptor it returns ends the run when it becomes readable, such
     /// as that of a process.
     #[allow(clippy::type_complexity, reason = "one callback")]
@@ -64,6 +67,8 @@ pub enum RunError {
     Output(#[from] std::io::Error),
 }
 
+/// Records that come within so long of the last are read together.
+const NAP: Duration = Duration::from_millis(10);
 /// How many records are taken before signals are looked at again.
 const BATCH: usize = 4096;
 /// Arguments a raw tracepoint can have; a program that is run by hand gets so many zeroes.
@@ -76,6 +81,7 @@ struct Session<'a> {
     maps: &'a [Map],
     json: bool,
     out: &'a mut dyn Write,
+    sink: Option<&'a mut dyn Sink>,
     exit: Option<u8>,
     /// The first failure while acting on records.
     failed: Option<RunError>,
@@ -83,7 +89,7 @@ struct Session<'a> {
 
 /// Runs a script until it exits, is interrupted or what it waits for has ended.
 pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<Outcome, RunError> {
-    let Options { format, quiet, out, mut ready } = options;
+    let Options { format, quiet, out, sink, mut ready } = options;
     // Before anything is attached, so that an interrupt never finds maps that nobody prints.
     let signals = SignalFd::new(&[Signal::INT, Signal::TERM])?;
     let objects = Objects::load(spec, kernel)?;
@@ -93,7 +99,10 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
         None => None,
     };
     let json = format == Format::Json;
-    let mut session = Session { spec, kernel, maps: &objects.maps, json, out, exit: None, failed: None };
+    // Inside of an option a borrow is not shortened by itself.
+    let sink = sink.map(|sink| sink as &mut dyn Sink);
+    let mut session =
+        Session { spec, kernel, maps: &objects.maps, json, out, sink, exit: None, failed: None };
     let places: usize = spec.programs.iter().map(|program| program.attach.len()).sum();
     if !quiet {
         if json {
@@ -160,14 +169,23 @@ impl Session<'_> {
         signals: &SignalFd,
         process: Option<BorrowedFd<'_>>,
     ) -> Result<(), RunError> {
-        while self.exit.is_none() {
+        // Reading record by record would wake this process for each of many: it naps while they come thick.
+        let mut last = Instant::now();
+        while self.exit.is_none() && !self.sink.as_ref().is_some_and(|sink| sink.done()) {
+            if last.elapsed() < NAP {
+                let mut watched = vec![(signals.as_fd(), Interest::READ)];
+                watched.extend(process.map(|fd| (fd, Interest::READ)));
+                poll(&watched, Some(Instant::now() + NAP))?;
+            }
             let mut watched = vec![(signals.as_fd(), Interest::READ)];
             watched.extend(process.map(|fd| (fd, Interest::READ)));
             // A ring's descriptor wakes up for records that came while nobody waited, too.
             watched.extend(ring.as_ref().map(|ring| (ring.as_fd(), Interest::READ)));
             // Some records are submitted without waking anybody: look now and then.
             let ready = poll(&watched, Some(Instant::now() + Duration::from_millis(500)))?;
-            self.drain(ring)?;
+            if self.drain(ring)? > 0 {
+                last = Instant::now();
+            }
             if signals.take()?.is_some() {
                 break;
             }
@@ -179,20 +197,25 @@ impl Session<'_> {
     }
 
     /// Acts on the records that are there. Ends when the ring is empty or the script exits.
-    fn drain(&mut self, ring: &mut Option<RingReader>) -> Result<(), RunError> {
-        let Some(ring) = ring else { return Ok(()) };
+    fn drain(&mut self, ring: &mut Option<RingReader>) -> Result<usize, RunError> {
+        let Some(ring) = ring else { return Ok(0) };
+        let mut all = 0;
         // As many rounds as a full ring of the smallest records takes, so that an endless stream lets go.
         for _ in 0..64 {
             let taken = ring.drain(BATCH, |record| self.act(record));
             if let Some(failed) = self.failed.take() {
                 return Err(failed);
             }
+            all += taken;
             if taken < BATCH || self.exit.is_some() {
                 break;
             }
         }
+        if let Some(sink) = &mut self.sink {
+            sink.rest()?;
+        }
         self.out.flush()?;
-        Ok(())
+        Ok(all)
     }
 
     fn act(&mut self, record: &[u8]) {
@@ -213,7 +236,9 @@ impl Session<'_> {
     }
 
     fn print(&mut self, kind: &str, text: &str) -> Result<(), RunError> {
-        if self.json {
+        if let Some(sink) = &mut self.sink {
+            sink.text(text)?;
+        } else if self.json {
             writeln!(self.out, "{{\"type\": \"{kind}\", \"data\": {}}}", quote(text))?;
         } else {
             self.out.write_all(text.as_bytes())?;
@@ -277,6 +302,12 @@ impl Session<'_> {
                     .collect();
                 self.print("join", &format!("{}\n", all.join(delimiter)))?;
             }
+            Action::Emit { name, fields } if self.sink.is_some() => {
+                let record = self.reader().record(name, fields, args);
+                if let Some(sink) = &mut self.sink {
+                    sink.record(record)?;
+                }
+            }
             Action::Emit { name, fields } => {
                 let reader = self.reader();
                 let all: Vec<String> = fields
@@ -296,6 +327,15 @@ impl Session<'_> {
 
     fn print_map(&mut self, index: u32, how: Print) -> Result<(), RunError> {
         let Some((spec, made)) = self.map(index) else { return Ok(()) };
+        if self.sink.is_some() {
+            let rows = table::values(&self.reader(), spec, made, how.top)?;
+            // Borrowed from the script, not from the session.
+            let name = self.spec.maps.get(index as usize).map_or("", |map| map.name.trim_start_matches('@'));
+            if let Some(sink) = &mut self.sink {
+                sink.table(Table { name, rows })?;
+            }
+            return Ok(());
+        }
         let text = table::print(&self.reader(), spec, made, how)?;
         self.out.write_all(text.as_bytes())?;
         Ok(())
@@ -340,7 +380,11 @@ impl Session<'_> {
             }
             (None, false) => text,
         };
-        writeln!(self.out, "{line}")?;
+        if let Some(sink) = &mut self.sink {
+            sink.text(&format!("{line}\n"))?;
+        } else {
+            writeln!(self.out, "{line}")?;
+        }
         Ok(())
     }
 
@@ -360,7 +404,7 @@ impl Session<'_> {
         let script: Vec<u32> =
             (0..).zip(&self.spec.maps).filter(|(_, map)| map.role == Role::Script).map(|(n, _)| n).collect();
         if self.spec.config.print_maps_on_exit && !script.is_empty() {
-            if !self.json {
+            if !self.json && self.sink.is_none() {
                 self.out.write_all(b"\n\n")?;
             }
             for map in script {
@@ -368,7 +412,7 @@ impl Session<'_> {
             }
         }
         let lost = self.counted(Role::Lost)?;
-        if lost > 0 {
+        if lost > 0 && self.sink.is_none() {
             if self.json {
                 writeln!(self.out, "{{\"type\": \"lost_events\", \"data\": {{\"events\": {lost}}}}}")?;
             } else {
@@ -376,7 +420,7 @@ impl Session<'_> {
             }
         }
         let full = self.counted(Role::Full)?;
-        if full > 0 {
+        if full > 0 && self.sink.is_none() {
             eprintln!("WARNING: {full} updates of maps failed: they were full");
         }
         self.out.flush()?;

@@ -6,6 +6,7 @@ use netwhy_lang::program::{MapSpec, Shape, Value};
 use netwhy_sys::bpf::{Map, Update};
 
 use crate::hist::{self, Buckets};
+use crate::record;
 use crate::value::{Reader, quote, u32_at, u64_at};
 
 /// A value with its CPUs' parts put together.
@@ -132,6 +133,66 @@ fn histograms(spec: &MapSpec, map: &Map) -> netwhy_sys::Result<Vec<(Vec<u8>, Buc
     let mut all: Vec<_> = all.into_iter().collect();
     all.sort_by_key(|(_, buckets)| buckets.values().fold(0_u64, |sum, n| sum.saturating_add(*n)));
     Ok(all)
+}
+
+/// A map as values.
+pub(crate) fn values(
+    reader: &Reader<'_>,
+    spec: &MapSpec,
+    map: &Map,
+    top: u64,
+) -> netwhy_sys::Result<Vec<(record::Value, record::Value)>> {
+    use record::Value as V;
+    let key_of = |key: &[u8]| spec.key.as_ref().map_or(V::Absent, |shape| reader.value(shape, key));
+    let number = |n: i128| {
+        let wide = || V::Int(i64::try_from(n).unwrap_or(if n < 0 { i64::MIN } else { i64::MAX }));
+        u64::try_from(n).map_or_else(|_| wide(), V::Uint)
+    };
+    let named = |all: Vec<(&str, V)>| V::Parts(all.into_iter().map(|(n, v)| (n.to_owned(), v)).collect());
+    let mut out: Vec<_> = if is_hist(spec) {
+        let range = |bucket| match spec.value {
+            Some(Value::Lhist { min, max, step }) => {
+                netwhy_lang::program::lhist_range(bucket, min, max, step)
+            }
+            Some(Value::Hist { bits }) => netwhy_lang::program::hist_range(bucket, bits),
+            _ => (None, None),
+        };
+        let bound = |at: Option<i64>| at.map_or(V::Absent, V::Int);
+        histograms(spec, map)?
+            .into_iter()
+            .map(|(key, buckets)| {
+                let buckets = buckets.into_iter().map(|(bucket, count)| {
+                    let (from, to) = range(bucket);
+                    let all = vec![("from", bound(from)), ("to", bound(to)), ("count", V::Uint(count))];
+                    (String::new(), named(all))
+                });
+                (key_of(&key), V::Parts(buckets.collect()))
+            })
+            .collect()
+    } else {
+        rows(spec, map)?
+            .into_iter()
+            .map(|(key, cell)| {
+                let value = match (cell, spec.value.as_ref()) {
+                    (Cell::Number(n), _) => number(n),
+                    (Cell::Average(total, count, true), _) => named(vec![
+                        ("count", V::Uint(count)),
+                        ("average", number(average(total, count))),
+                        ("total", number(total)),
+                    ]),
+                    (Cell::Average(total, count, false), _) => number(average(total, count)),
+                    (Cell::Plain(bytes), Some(Value::Plain(shape))) => reader.value(shape, &bytes),
+                    (Cell::Plain(_), _) => V::Absent,
+                };
+                (key_of(&key), value)
+            })
+            .collect()
+    };
+    if top > 0 {
+        let extra = out.len().saturating_sub(usize::try_from(top).unwrap_or(usize::MAX));
+        out.drain(..extra);
+    }
+    Ok(out)
 }
 
 fn cell_text(reader: &Reader<'_>, spec: &MapSpec, cell: &Cell, divisor: u64, json: bool) -> String {

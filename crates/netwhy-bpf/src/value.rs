@@ -160,13 +160,17 @@ impl Reader<'_> {
         out
     }
 
+    /// The addresses of a stack. A negative id is an error number: the stack could not be had, or its place was
+    /// taken.
+    pub(crate) fn frames(&self, id: u64, depth: u32) -> Option<Vec<u64>> {
+        let frames = self.stacks?.lookup(&u32::try_from(id).ok()?.to_ne_bytes()).ok()??;
+        let all = frames.chunks_exact(8).map(|b| u64_at(b, 0)).take_while(|a| *a != 0);
+        Some(all.take(depth as usize).collect())
+    }
+
     fn stack(&self, id: u64, depth: u32, mode: &str, kernel: bool) -> String {
         let mut out = String::from("\n");
-        let frames = u32::try_from(id).ok().and_then(|id| self.stacks?.lookup(&id.to_ne_bytes()).ok()?);
-        // A negative id is an error number: the stack could not be had, or its place was taken.
-        let Some(frames) = frames else { return out };
-        for frame in frames.chunks_exact(8).map(|b| u64_at(b, 0)).take_while(|a| *a != 0).take(depth as usize)
-        {
+        for frame in self.frames(id, depth).unwrap_or_default() {
             let name =
                 if kernel && mode != "raw" { self.symbols.show(frame, true) } else { format!("{frame:#x}") };
             let _ = match mode {

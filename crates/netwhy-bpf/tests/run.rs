@@ -81,7 +81,7 @@ fn go(
         work();
         Ok(None)
     });
-    let outcome = run(spec, kernel, Options { format, quiet: false, out: &mut out, ready })?;
+    let outcome = run(spec, kernel, Options { format, quiet: false, out: &mut out, sink: None, ready })?;
     Ok((String::from_utf8(out).unwrap(), outcome))
 }
 

@@ -3,23 +3,28 @@
 use std::net::{TcpListener, TcpStream};
 
 use netwhy_bpf::kernel::Kernel;
-use netwhy_bpf::ladder;
 use netwhy_bpf::session::{Format, Options, run};
+use netwhy_bpf::{ladder, record};
 use netwhy_sys::caps::{self, Capability};
 
-/// What a script prints, `work` being done once it is attached. `None`, said aloud, where it cannot run.
-fn output(script: &str, format: Format, work: fn()) -> Option<String> {
+/// The running kernel. `None`, said aloud, where it cannot be looked at.
+fn kernel() -> Option<Kernel> {
     if !caps::effective().unwrap().has(Capability::SysAdmin) {
         println!("skipped: needs CAP_SYS_ADMIN");
         return None;
     }
-    let kernel = match Kernel::open() {
-        Ok(kernel) => kernel,
+    match Kernel::open() {
+        Ok(kernel) => Some(kernel),
         Err(error) => {
             println!("skipped: {error}");
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// What a script prints, `work` being done once it is attached. `None`, said aloud, where it cannot run.
+fn output(script: &str, format: Format, work: fn()) -> Option<String> {
+    let kernel = kernel()?;
     let script = ladder::without_tracefs(script, &kernel).script;
     let features = kernel.features(false);
     let compiled = netwhy_lang::compile(&script, &Default::default(), &kernel, &kernel, &features);
@@ -29,7 +34,7 @@ fn output(script: &str, format: Format, work: fn()) -> Option<String> {
         work();
         Ok(None)
     });
-    let options = Options { format, quiet: true, out: &mut out, ready };
+    let options = Options { format, quiet: true, out: &mut out, sink: None, ready };
     run(&compiled.spec, &kernel, options).unwrap_or_else(|error| panic!("{error}"));
     Some(String::from_utf8(out).unwrap())
 }
@@ -73,4 +78,60 @@ fn the_scheduler_is_seen_and_an_interval_ends_it() {
     let Some(text) = output(script, Format::Text, || ()) else { return };
     let count: u64 = text.trim().strip_prefix("@: ").unwrap().parse().unwrap();
     assert!(count > 0, "{text}");
+}
+
+#[derive(Default)]
+struct Taken {
+    records: Vec<String>,
+    tables: Vec<(String, Vec<(record::Value, record::Value)>)>,
+    text: String,
+}
+
+impl record::Sink for Taken {
+    fn record(&mut self, record: record::Record<'_>) -> std::io::Result<()> {
+        let fields: Vec<String> = record.fields.iter().map(|(n, v)| format!("{n}={}", v.json())).collect();
+        self.records.push(format!("{} {}", record.name, fields.join(" ")));
+        Ok(())
+    }
+
+    fn table(&mut self, table: record::Table<'_>) -> std::io::Result<()> {
+        self.tables.push((table.name.to_owned(), table.rows));
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> std::io::Result<()> {
+        self.text.push_str(text);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_takes_records_tables_and_text_as_values() {
+    let Some(kernel) = kernel() else { return };
+    let script = r#"BEGIN {
+        emit(seen, {n: getopt("n", 5), name: getopt("name", "none"), on: getopt("on"), off: getopt("off")});
+        @h = hist(5);
+        @k["a", 2] = 7;
+        print(@k); print(@h);
+        printf("%d\n", getopt("m", -1));
+        exit();
+    }"#;
+    let named = [("n", "0x10"), ("name", "x"), ("on", "true")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let options = netwhy_lang::Options { named: named.to_vec(), ..Default::default() };
+    let compiled = netwhy_lang::compile(script, &options, &kernel, &kernel, &kernel.features(false));
+    let spec = compiled.unwrap_or_else(|error| panic!("{}", error.render("test", script))).spec;
+    let (mut out, mut taken) = (Vec::new(), Taken::default());
+    let sink = Some(&mut taken as &mut dyn record::Sink);
+    let ready = Box::new(|| Ok(None));
+    run(&spec, &kernel, Options { format: Format::Text, quiet: true, out: &mut out, sink, ready }).unwrap();
+    assert_eq!(out, b"");
+    assert_eq!(taken.records, ["seen n=16 name=\"x\" on=true off=false"]);
+    assert_eq!(taken.text, "-1\n");
+    let (name, rows) = &taken.tables[0];
+    assert_eq!((name.as_str(), rows.len()), ("k", 1));
+    assert_eq!((rows[0].0.json().to_string().as_str(), rows[0].1.number()), (r#"["a",2]"#, Some(7)));
+    let (name, rows) = &taken.tables[1];
+    assert_eq!(name, "h");
+    assert_eq!(rows[0].1.get("0.from").and_then(record::Value::number), Some(4));
+    assert_eq!(rows[0].1.get("0.to").and_then(record::Value::number), Some(8));
 }

@@ -15,6 +15,8 @@ use crate::{ast, parser};
 pub struct Options {
     /// Positional parameters, `$1` first.
     pub params: Vec<String>,
+    /// Named parameters (`--name=value`; a name alone is `true`), read by `getopt`.
+    pub named: Vec<(String, String)>,
     /// Settings, overridden by the script's own.
     pub config: Config,
 }
@@ -57,7 +59,7 @@ pub fn compile(
     let tree = parser::parse(script)?;
     let config = settings(&tree, &options.config)?;
     // Macros and parameters first: a wildcard may be a parameter.
-    let (units, params) = expand(&tree, &config, &options.params, probes)?;
+    let (units, params) = expand(&tree, &config, options, probes)?;
     let world = World { types, structs: &tree.structs, strlen: config.max_strlen };
     // Names are resolved inside, then types until they settle.
     let inferred = infer(units, world, &tree.enumerators, features)?;

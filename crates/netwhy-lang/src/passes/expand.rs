@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{points, walk};
 use crate::ast::{Block, Expr, ExprKind, Macro, Probe, Script, Stmt, StmtKind};
+use crate::compile::Options;
 use crate::diag::{Diagnostic, Result};
 use crate::program::{Attach, Config, Kind, MissingProbes};
 use crate::types::Probes;
@@ -34,6 +35,7 @@ struct Expander<'a> {
     macros: BTreeMap<&'a str, &'a Macro>,
     defines: BTreeMap<&'a str, &'a Expr>,
     params: &'a [String],
+    named: &'a [(String, String)],
     used: BTreeSet<u32>,
     depth: u32,
     nodes: u32,
@@ -44,13 +46,15 @@ struct Expander<'a> {
 pub fn expand(
     script: &Script,
     config: &Config,
-    params: &[String],
+    options: &Options,
     probes: &dyn Probes,
 ) -> Result<(Vec<Unit>, Vec<u32>)> {
+    let params = options.params.as_slice();
     let mut expander = Expander {
         macros: script.macros.iter().map(|m| (m.name.as_str(), m)).collect(),
         defines: script.defines.iter().map(|(n, e)| (n.as_str(), e)).collect(),
         params,
+        named: &options.named,
         used: BTreeSet::new(),
         depth: 0,
         nodes: 0,
@@ -175,6 +179,36 @@ impl Expander<'_> {
                     let value = (*n as usize).checked_sub(1).and_then(|i| self.params.get(i));
                     e.kind = ExprKind::Str(value.cloned().unwrap_or_default());
                 }
+            }
+            ExprKind::Call(name, args) if name == "getopt" => {
+                let (option, default) = match args.as_mut_slice() {
+                    [Expr { kind: ExprKind::Str(option), .. }] => (option, None),
+                    [Expr { kind: ExprKind::Str(option), .. }, default] => (option, Some(default)),
+                    _ => {
+                        return Err(Diagnostic::error(
+                            e.span,
+                            "`getopt()` takes a name in quotes and a default",
+                        ));
+                    }
+                };
+                let given = self.named.iter().rev().find(|(name, _)| name == option).map(|(_, text)| text);
+                let bad = |text: &str, what: &str| {
+                    Diagnostic::error(e.span, format!("`--{option}` takes {what}, not `{text}`"))
+                };
+                // The default says what kind of value it is; without one the option is a switch.
+                e.kind = match (given, default.map(|d| &d.kind)) {
+                    (None, None) => ExprKind::Ident("false".into()),
+                    (None, Some(default)) => default.clone(),
+                    (Some(text), Some(ExprKind::Str(_))) => ExprKind::Str(text.clone()),
+                    (Some(text), Some(ExprKind::Int(_) | ExprKind::Unary(..))) => {
+                        ExprKind::Int(number(text).ok_or_else(|| bad(text, "a number"))?)
+                    }
+                    (Some(text), _) => match text.as_str() {
+                        "true" | "1" | "" => ExprKind::Ident("true".into()),
+                        "false" | "0" => ExprKind::Ident("false".into()),
+                        _ => return Err(bad(text, "true or false")),
+                    },
+                };
             }
             ExprKind::Ident(name) => {
                 if let Some(value) = self.defines.get(name.as_str()) {

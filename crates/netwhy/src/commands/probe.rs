@@ -43,7 +43,8 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
             rewritten.events.join(", ")
         );
     }
-    let options = netwhy_lang::Options { params: params.to_vec(), ..Default::default() };
+    let (named, params) = parameters(params);
+    let options = netwhy_lang::Options { params, named, ..Default::default() };
     let features = kernel.features(args.r#unsafe);
     let compiled = match netwhy_lang::compile(&rewritten.script, &options, &kernel, &kernel, &features) {
         Ok(compiled) => compiled,
@@ -72,6 +73,7 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
         format: if json { Format::Json } else { Format::Text },
         quiet: args.quiet,
         out: &mut *out,
+        sink: None,
         ready: Box::new(ready),
     };
     let ended = session::run(&compiled.spec, &kernel, options);
@@ -105,6 +107,22 @@ fn script(args: &ProbeArgs) -> anyhow::Result<(String, String, &[String])> {
         }
     };
     Ok((path.clone(), text, params))
+}
+
+/// Named (`--name=value`, or `--name` alone) and positional parameters.
+fn parameters(all: &[String]) -> (Vec<(String, String)>, Vec<String>) {
+    let mut named = Vec::new();
+    let mut rest = Vec::new();
+    for text in all {
+        match text.strip_prefix("--") {
+            Some(option) if !option.is_empty() => {
+                let (name, value) = option.split_once('=').unwrap_or((option, "true"));
+                named.push((name.to_owned(), value.to_owned()));
+            }
+            _ => rest.push(text.clone()),
+        }
+    }
+    (named, rest)
 }
 
 /// Starts the command, or finds the process, the run ends with.
