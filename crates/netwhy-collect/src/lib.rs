@@ -11,6 +11,7 @@ pub mod address;
 pub mod bpf;
 mod collector;
 pub mod conntrack;
+pub mod container;
 mod decode;
 mod error;
 mod fields;

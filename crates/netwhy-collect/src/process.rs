@@ -120,14 +120,14 @@ fn decode_open_files(text: &str) -> Option<(u64, u64)> {
 }
 
 /// The unified (v2) path when there is one, else the first path that is not the root.
-fn decode_cgroup(text: &str) -> String {
+pub(crate) fn decode_cgroup(text: &str) -> String {
     let paths = || text.lines().filter_map(|l| l.splitn(3, ':').nth(2));
     let unified = text.lines().find_map(|l| l.strip_prefix("0::")).filter(|p| *p != "/");
     unified.or_else(|| paths().find(|p| *p != "/")).unwrap_or("/").to_string()
 }
 
 /// The container id in a cgroup path: the last run of 64 (or, for some runtimes, 32) hexadecimal digits.
-fn container_of(path: &str) -> Option<String> {
+pub(crate) fn container_of(path: &str) -> Option<String> {
     path.rsplit(|c: char| !c.is_ascii_hexdigit()).find(|run| matches!(run.len(), 64 | 32)).map(str::to_owned)
 }
 

@@ -36,6 +36,9 @@ pub(crate) struct Global {
     /// Ask inside this network namespace: a name, a process id or a path
     #[arg(long, global = true, value_name = "NAME|PID|PATH")]
     pub(crate) netns: Option<String>,
+    /// Ask as this container: a name, an id or the beginning of one (its namespace, its /etc)
+    #[arg(long, global = true, value_name = "NAME|ID", conflicts_with = "netns")]
+    pub(crate) container: Option<String>,
 }
 
 /// When to colour.

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, Write};
 
-use netwhy_collect::Scope;
 use netwhy_compat::{Session, Tool};
-use netwhy_sys::netns::NetnsRef;
 
 use crate::cli::{Color, Global};
+use crate::place::Place;
 
 /// The tool a command line asks for, if it is one: `argv[0]` names it, or the first word after netwhy's own
 /// options (`--netns NAME`, `--json`, `--color WHEN`).
@@ -24,8 +23,12 @@ pub(crate) fn asked(args: &[OsString]) -> Option<Asked> {
         match word.as_str() {
             "-j" | "--json" => global.json = true,
             "--netns" => global.netns = Some(rest.next()?.clone()),
+            "--container" => global.container = Some(rest.next()?.clone()),
             "--color" => global.color = color(rest.next()?)?,
             word if word.starts_with("--netns=") => global.netns = Some(word["--netns=".len()..].to_owned()),
+            word if word.starts_with("--container=") => {
+                global.container = Some(word["--container=".len()..].to_owned());
+            }
             word if word.starts_with("--color=") => global.color = color(&word["--color=".len()..])?,
             // A path is no verb.
             word if word.contains('/') => return None,
@@ -60,6 +63,13 @@ impl Asked {
 
     /// Runs it; the code is the original's.
     pub(crate) fn run(self) -> u8 {
+        let scope = match Place::of(&self.global) {
+            Ok(place) => place.scope,
+            Err(error) => {
+                eprintln!("netwhy: {}", netwhy_render::escape::escape_terminal(&format!("{error:#}")));
+                return 2;
+            }
+        };
         let stdout = std::io::stdout();
         let columns = stdout.is_terminal().then(crate::commands::terminal_width);
         let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
@@ -68,10 +78,7 @@ impl Asked {
             called: self.called,
             out: &mut out,
             err: &mut err,
-            scope: match &self.global.netns {
-                Some(word) => Scope::of(NetnsRef::parse(word)),
-                None => Scope::here(),
-            },
+            scope,
             json: self.global.json,
             color: crate::commands::use_color(&self.global),
             columns,

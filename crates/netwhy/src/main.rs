@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod compat;
+mod place;
 mod session;
 
 use std::process::ExitCode;

@@ -37,6 +37,8 @@ fn control_bytes_of_the_arguments_do_not_reach_the_terminal() {
 
 #[test]
 fn a_missing_namespace_is_named() {
+    let text = refused(&["connect", "--container", "no-such-container", "127.0.0.1:1"]);
+    assert!(text.contains("no-such-container"), "{text}");
     let text = refused(&["connect", "--netns", "no-such-namespace", "127.0.0.1:1"]);
     assert!(text.contains("no-such-namespace"), "{text}");
 }

@@ -4,28 +4,18 @@ use anyhow::Context;
 use netwhy_causes::target;
 use netwhy_facts::Family;
 use netwhy_facts::question::{Question, Role, Scenario};
-use netwhy_sys::netns::NetnsRef;
 
 use crate::cli::{ConnectArgs, Global, Usage};
+use crate::place::Place;
 use crate::session::{Options, Session};
 
 /// Frames the question, answers it, prints the answer.
 pub(crate) fn run(args: &ConnectArgs, global: &Global) -> anyhow::Result<u8> {
     let question = frame(args)?;
-    let options = Options {
-        netns_name: global.netns.clone(),
-        mark: args.mark,
-        dev: args.dev.clone(),
-        passive: args.passive,
-    };
-    let answer = match &global.netns {
-        None => Session::open(question, options)?.answer(),
-        Some(word) => {
-            let netns = NetnsRef::parse(word);
-            netwhy_sys::netns::in_netns(&netns, || Session::open(question, options)?.answer())
-                .map_err(|e| Usage(format!("--netns {word:?}: {e}")))?
-        }
-    }?;
+    let place = Place::of(global)?;
+    let options =
+        Options { place: place.clone(), mark: args.mark, dev: args.dev.clone(), passive: args.passive };
+    let answer = place.inside(|| Session::open(question, options)?.answer())??;
     if let Some(file) = &args.record {
         let recording = serde_json::json!({
             "question": answer.question,

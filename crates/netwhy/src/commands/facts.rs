@@ -1,15 +1,15 @@
 //! `netwhy facts [FAMILY]`: what can be observed, as JSON. The form is that of a recording.
 
 use netwhy_causes::target;
+use netwhy_collect::Collector;
 use netwhy_collect::neigh::NeighFilter;
-use netwhy_collect::{Collector, Scope};
 use netwhy_facts::host::Nics;
 use netwhy_facts::route::FibKey;
 use netwhy_facts::{Facts, Flow, Proto, Reading, Role};
 use netwhy_render::catalogue::{Door, Family, family_list};
-use netwhy_sys::netns::NetnsRef;
 
 use crate::cli::{FactsArgs, Global, Usage};
+use crate::place::Place;
 
 /// Lists the families, or collects and prints.
 pub(crate) fn run(args: &FactsArgs, global: &Global) -> anyhow::Result<u8> {
@@ -38,11 +38,7 @@ pub(crate) fn run(args: &FactsArgs, global: &Global) -> anyhow::Result<u8> {
 
 /// A collector for the namespace the user named.
 pub(crate) fn open(global: &Global) -> anyhow::Result<Collector> {
-    let scope = match &global.netns {
-        Some(word) => Scope::of(NetnsRef::parse(word)),
-        None => Scope::here(),
-    };
-    Ok(Collector::open(scope)?)
+    Ok(Collector::open(Place::of(global)?.scope)?)
 }
 
 fn list(global: &Global) -> anyhow::Result<u8> {

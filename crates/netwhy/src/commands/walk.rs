@@ -2,23 +2,19 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use anyhow::Context;
 use netwhy_facts::question::{App, Question, Role, Scenario, Target};
 use netwhy_facts::{Flow, Proto};
 use netwhy_render::walk::{Walk, walk_text};
-use netwhy_sys::netns::NetnsRef;
 
 use crate::cli::{Global, Usage, WalkArgs};
+use crate::place::Place;
 use crate::session::{Options, Session};
 
 /// Reads the packet, predicts, prints. 0: it gets through both ways, 1: it is stopped, 3: the facts do not suffice.
 pub(crate) fn run(args: &WalkArgs, global: &Global) -> anyhow::Result<u8> {
     let packet = Asked::read(args)?;
-    let walked = match &global.netns {
-        None => packet.walk(global),
-        Some(word) => netwhy_sys::netns::in_netns(&NetnsRef::parse(word), || packet.walk(global))
-            .with_context(|| format!("entering network namespace {word:?}"))?,
-    }?;
+    let place = Place::of(global)?;
+    let walked = place.inside(|| packet.walk(&place))??;
     if global.json || global.jsonl {
         super::print_json(&walked, global)?;
     } else {
@@ -66,7 +62,7 @@ impl Asked {
     }
 
     /// Predicts in the calling thread's namespace.
-    fn walk(&self, global: &Global) -> anyhow::Result<Walk> {
+    fn walk(&self, place: &Place) -> anyhow::Result<Walk> {
         let collector = netwhy_collect::Collector::here()?;
         let links = collector.links();
         let own = |address: &IpAddr| -> anyhow::Result<bool> {
@@ -108,7 +104,7 @@ impl Asked {
             uid: (role == Role::Client).then(|| netwhy_sys::process::effective_ids().0),
             dev: self.dev.clone(),
         };
-        let options = Options { netns_name: global.netns.clone(), passive: true, ..Options::default() };
+        let options = Options { place: place.clone(), passive: true, ..Options::default() };
         let walked = Session::open(self.question(role, given), options)?.walk(flow);
         Ok(Walk::new(walked.forward, walked.reply))
     }
@@ -185,11 +181,11 @@ mod tests {
 
     #[test]
     fn loopback_is_walked() {
-        let global = <crate::cli::Cli as clap::Parser>::parse_from(["netwhy", "schema"]).global;
+        let here = Place::default();
         let asked = Asked::read(&args("tcp", "127.0.0.1", "127.0.0.1:1")).unwrap();
-        let walked = asked.walk(&global).unwrap();
+        let walked = asked.walk(&here).unwrap();
         assert!(!walked.forward.path.steps.is_empty());
         let foreign = Asked::read(&args("tcp", "198.51.100.200", "127.0.0.1:1")).unwrap();
-        assert!(foreign.walk(&global).unwrap_err().to_string().contains("--in DEV"));
+        assert!(foreign.walk(&here).unwrap_err().to_string().contains("--in DEV"));
     }
 }

@@ -22,14 +22,16 @@ use netwhy_collect::Collector;
 use netwhy_facts::question::Role;
 use netwhy_facts::{Facts, Question};
 
+use crate::place::Place;
+
 /// Packets one question may send.
 const MAX_PACKETS_SENT: u32 = 100;
 
 /// What the command line adds to the question.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
-    /// How the user named the namespace; `None` for the one netwhy was started in.
-    pub(crate) netns_name: Option<String>,
+    /// Where the question is asked.
+    pub(crate) place: Place,
     /// SO_MARK of the victim.
     pub(crate) mark: u32,
     /// Device the victim is bound to, or of arrival.
@@ -60,11 +62,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens the collector for the calling thread's namespace.
+    /// Opens the collector; the calling thread is inside the namespace of the place.
     pub(crate) fn open(question: Question, options: Options) -> anyhow::Result<Self> {
-        let scope = netwhy_collect::Scope::default();
         Ok(Self {
-            collector: Collector::open(scope)?,
+            collector: Collector::open(options.place.scope.clone())?,
             question,
             options,
             facts: Facts::new(),
@@ -169,7 +170,7 @@ impl Session {
 
     fn netns_text(&self) -> String {
         let inode = self.facts.value::<netwhy_facts::host::Host>().map_or(0, |h| h.netns);
-        match &self.options.netns_name {
+        match &self.options.place.name {
             Some(name) => format!("{name} (net:[{inode}])"),
             None => format!("net:[{inode}]"),
         }
