@@ -97,7 +97,7 @@ fn conntrack(words: &[&str], node: &mut Node) -> Result<()> {
     let value = |option: &str| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1));
     let missing = || not_understood(&format!("conntrack -D {}", words.join(" ")));
     let end = |address: &str, port: &str| {
-        let address = crate::net::ip(value(address).ok_or_else(missing)?)?;
+        let address = netwhy_change::words::ip(value(address).ok_or_else(missing)?)?;
         let port = value(port).map_or(Ok(0), |word| number(word))?;
         Ok::<_, LabError>(std::net::SocketAddr::new(address, port))
     };

@@ -1,5 +1,6 @@
 //! What can go wrong while breaking, asking or healing.
 
+use netwhy_change::ChangeError;
 use netwhy_sys::SysError;
 use netwhy_sys::netlink::{BatchError, NetlinkError};
 use netwhy_wire::netlink::TooLong;
@@ -71,6 +72,19 @@ impl LabError {
             LabError::Netlink { error, .. } => error.is_unsupported(),
             LabError::Batch(BatchError::Netlink(error)) => error.is_unsupported(),
             _ => false,
+        }
+    }
+}
+
+impl From<ChangeError> for LabError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Sys(error) => LabError::Sys(error),
+            ChangeError::Netlink { what, error } => LabError::Netlink { what, error },
+            ChangeError::Batch(error) => LabError::Batch(error),
+            ChangeError::TooLong(error) => LabError::TooLong(error),
+            ChangeError::Usage(text) => LabError::Usage(text),
+            ChangeError::Unexpected(text) => LabError::Unexpected(text),
         }
     }
 }

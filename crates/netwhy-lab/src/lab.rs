@@ -146,7 +146,7 @@ impl Lab {
             return Err(missing());
         };
         let (first_end, second_end) = if a < b { (one.1, other.1) } else { (other.1, one.1) };
-        crate::net::link::veth(first, first_end, second, second_end)?;
+        crate::net::veth(first, first_end, second, second_end)?;
         first.link_up(first_end)?;
         second.link_up(second_end)?;
         first.wait_carrier(first_end)?;

@@ -6,15 +6,14 @@
 
 pub mod answer;
 pub mod apply;
+pub mod bpf;
 pub mod case;
 pub mod cases;
 pub mod certificates;
 mod error;
 mod hidden;
-pub mod ipt_build;
 mod lab;
 pub mod net;
-pub mod nft_build;
 mod node;
 pub mod probe;
 pub mod record;
@@ -22,6 +21,7 @@ mod rootless;
 pub mod run;
 pub mod score;
 mod serve;
+mod settle;
 mod topology;
 
 pub use error::{LabError, Result};

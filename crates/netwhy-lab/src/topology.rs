@@ -5,8 +5,8 @@
 
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::route::Route;
-use crate::nft_build::{Hook, Nft, Table};
+use netwhy_change::nft::{Hook, Nft, Table};
+use netwhy_change::route::Route;
 
 /// A shape of network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use super::{not_understood, number};
 use crate::error::{LabError, Result};
-use crate::net::route::{Route, TYPES};
-use crate::net::rule::Rule;
 use crate::node::Node;
+use netwhy_change::route::{Route, TYPES};
+use netwhy_change::rule::Rule;
 
 pub(super) fn run(words: &[&str], node: &mut Node) -> Result<()> {
     let all = words;

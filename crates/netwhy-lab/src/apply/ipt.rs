@@ -2,8 +2,8 @@
 
 use super::{not_understood, number};
 use crate::error::Result;
-use crate::ipt_build::{IptRule, Target};
 use crate::node::Node;
+use netwhy_change::ipt::{IptRule, Target};
 
 pub(super) fn run(tool: &str, words: &[&str], node: &Node) -> Result<()> {
     let tool = tool.trim_end_matches("-legacy");

@@ -2,8 +2,8 @@
 
 use super::{not_understood, number};
 use crate::error::{LabError, Result};
-use crate::nft_build::{Element, Expressions, KeyType, Nft, Policy, Table};
 use crate::node::Node;
+use netwhy_change::nft::{Element, Expressions, KeyType, Nft, Policy, Table};
 
 /// nft(8) joins its arguments and reads the line anew.
 pub(super) fn run(arguments: &[&str], node: &mut Node) -> Result<()> {

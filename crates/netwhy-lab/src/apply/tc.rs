@@ -4,8 +4,8 @@ use netwhy_sys::bpf::Link;
 
 use super::{not_understood, number};
 use crate::error::{LabError, Result};
-use crate::net::tc::{CLSACT, EGRESS, INGRESS, ROOT};
 use crate::node::Node;
+use netwhy_change::tc::{CLSACT, EGRESS, INGRESS, ROOT};
 
 pub(super) fn run(words: &[&str], node: &mut Node) -> Result<()> {
     match words {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::nft_build::Table;
+use netwhy_change::nft::Table;
 
 /// One nftables rule.
 #[must_use]

@@ -1,9 +1,9 @@
 //! BPF programs at the device drop another port.
 
+use crate::bpf;
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::bpf;
 use crate::topology::Topology;
 
 pub(super) static CASE: Case = Case {

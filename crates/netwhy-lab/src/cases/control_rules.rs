@@ -3,9 +3,9 @@
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::route::Route;
-use crate::net::rule::Rule;
 use crate::topology::Topology;
+use netwhy_change::route::Route;
+use netwhy_change::rule::Rule;
 
 pub(super) static CASE: Case = Case {
     id: "control-rules",

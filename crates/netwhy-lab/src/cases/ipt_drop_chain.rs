@@ -2,9 +2,9 @@
 
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
-use crate::ipt_build::{IptRule, Target};
 use crate::lab::Lab;
 use crate::topology::Topology;
+use netwhy_change::ipt::{IptRule, Target};
 
 pub(super) static CASE: Case = Case {
     id: "ipt-drop-chain",

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
+use crate::bpf;
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::bpf;
 use crate::topology::Topology;
 
 pub(super) static CASE: Case = Case {

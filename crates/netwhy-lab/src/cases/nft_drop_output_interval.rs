@@ -3,8 +3,8 @@
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::nft_build::{Element, Hook, KeyType, Nft, Policy, Table};
 use crate::topology::Topology;
+use netwhy_change::nft::{Element, Hook, KeyType, Nft, Policy, Table};
 
 pub(super) static CASE: Case = Case {
     id: "nft-drop-output-interval",

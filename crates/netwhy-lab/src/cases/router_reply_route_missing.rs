@@ -3,8 +3,8 @@
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::route::Route;
 use crate::topology::Topology;
+use netwhy_change::route::Route;
 
 pub(super) static CASE: Case = Case {
     id: "router-reply-route-missing",

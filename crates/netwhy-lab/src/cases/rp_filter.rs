@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::route::Route;
 use crate::topology::Topology;
+use netwhy_change::route::Route;
 
 pub(super) static CASE: Case = Case {
     id: "rp-filter",

@@ -3,8 +3,8 @@
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::nft_build::{Nft, Table};
 use crate::topology::Topology;
+use netwhy_change::nft::{Nft, Table};
 
 pub(super) static CASE: Case = Case {
     id: "snat-exhausted",

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::nft_build::{Hook, Nft, Policy, Table};
 use crate::topology::Topology;
+use netwhy_change::nft::{Hook, Nft, Policy, Table};
 
 pub(super) static CASE: Case = Case {
     id: "syn-queue-full",

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use crate::bpf;
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::bpf;
-use crate::net::tc;
 use crate::topology::Topology;
+use netwhy_change::tc;
 
 pub(super) static CASE: Case = Case {
     id: "tc-filter-drop",

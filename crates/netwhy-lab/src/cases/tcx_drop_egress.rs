@@ -1,9 +1,9 @@
 //! A BPF program at the tcx egress point of the client's device drops the SYN.
 
+use crate::bpf;
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::bpf;
 use crate::topology::Topology;
 
 pub(super) static CASE: Case = Case {

@@ -1,9 +1,9 @@
 //! A BPF program at the tcx ingress point of the server's device drops the SYN: capture sees it, the stack does not.
 
+use crate::bpf;
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::bpf;
 use crate::topology::Topology;
 
 pub(super) static CASE: Case = Case {

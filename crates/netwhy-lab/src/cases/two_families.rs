@@ -3,9 +3,9 @@
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::route::Route;
-use crate::nft_build::{Hook, Nft, Policy, Table};
 use crate::topology::Topology;
+use netwhy_change::nft::{Hook, Nft, Policy, Table};
+use netwhy_change::route::Route;
 
 pub(super) static CASE: Case = Case {
     id: "two-families",

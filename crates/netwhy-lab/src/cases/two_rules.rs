@@ -2,10 +2,10 @@
 
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
-use crate::ipt_build::{IptRule, Target};
 use crate::lab::Lab;
-use crate::nft_build::{Hook, Nft, Policy, Table};
 use crate::topology::Topology;
+use netwhy_change::ipt::{IptRule, Target};
+use netwhy_change::nft::{Hook, Nft, Policy, Table};
 
 pub(super) static CASE: Case = Case {
     id: "two-rules",

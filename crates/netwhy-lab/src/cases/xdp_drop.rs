@@ -1,9 +1,9 @@
 //! A generic XDP program on the server's device drops the SYN before anything counts it.
 
+use crate::bpf;
 use crate::case::{Ask, Broken, Case, Victim, locus};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::net::bpf;
 use crate::topology::Topology;
 
 pub(super) static CASE: Case = Case {

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use netwhy_lab::ipt_build::{IptRule, Target};
-use netwhy_lab::net::route::Route;
-use netwhy_lab::net::rule::Rule;
-use netwhy_lab::nft_build::{Element, Hook, KeyType, Nft, Policy, Refuse, Table, Verdict};
+use netwhy_change::ipt::{IptRule, Target};
+use netwhy_change::nft::{Element, Hook, KeyType, Nft, Policy, Refuse, Table, Verdict};
+use netwhy_change::route::Route;
+use netwhy_change::rule::Rule;
 use netwhy_lab::{Lab, LabError, Topology};
 
 use super::Test;

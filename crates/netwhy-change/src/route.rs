@@ -6,9 +6,8 @@ use netwhy_facts::{Family, IpNet};
 use netwhy_sys::netlink::{NLM_F_CREATE, NLM_F_REPLACE};
 use netwhy_wire::netlink::Builder;
 
-use super::{AF_INET, AF_INET6, CREATE, ip, prefix};
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::words::{AF_INET, AF_INET6, CREATE, ip, prefix};
+use crate::{ChangeError, Result, RouteWriter};
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -106,7 +105,7 @@ impl Route {
     /// The type by its name: `blackhole`, `unreachable`, `prohibit` ...
     pub fn kind(mut self, name: &str) -> Result<Self> {
         let found = TYPES.iter().find(|(word, _)| *word == name);
-        self.kind = found.ok_or_else(|| LabError::Usage(format!("{name} is not a type of route")))?.1;
+        self.kind = found.ok_or_else(|| ChangeError::Usage(format!("{name} is not a type of route")))?.1;
         Ok(self)
     }
 
@@ -156,7 +155,7 @@ impl Route {
         self
     }
 
-    fn message(&self, node: &mut Node, deleting: bool) -> Result<Builder> {
+    fn message(&self, writer: &mut RouteWriter<'_>, deleting: bool) -> Result<Builder> {
         let family = if Family::of(&self.dst.addr) == Family::Inet { AF_INET } else { AF_INET6 };
         let scope = match (family, self.kind) {
             (AF_INET, _) if deleting => SCOPE_NOWHERE,
@@ -182,7 +181,7 @@ impl Route {
             message.ip(RTA_GATEWAY, via);
         }
         if let Some(dev) = &self.dev {
-            message.u32(RTA_OIF, node.index(dev)?);
+            message.u32(RTA_OIF, writer.index(dev)?);
         }
         if let Some(src) = self.src {
             message.ip(RTA_PREFSRC, src);
@@ -201,7 +200,7 @@ impl Route {
         if !self.hops.is_empty() {
             let mut indexed = Vec::new();
             for (via, dev, weight) in &self.hops {
-                indexed.push((*via, node.index(dev)?, weight.saturating_sub(1)));
+                indexed.push((*via, writer.index(dev)?, weight.saturating_sub(1)));
             }
             let nest = message.begin(RTA_MULTIPATH);
             for (via, index, extra) in indexed {
@@ -224,18 +223,18 @@ impl Route {
     }
 }
 
-impl Node {
+impl RouteWriter<'_> {
     /// Adds a route; fails if there is one with the same key.
     pub fn route_add(&mut self, route: Route) -> Result<()> {
         let message = route.message(self, false)?;
-        self.route_order(format!("add route {}", route.dst), RTM_NEWROUTE, CREATE, message)
+        self.order(format!("add route {}", route.dst), RTM_NEWROUTE, CREATE, message)
     }
 
     /// Adds a route or takes the place of the one with the same key.
     pub fn route_replace(&mut self, route: Route) -> Result<()> {
         let message = route.message(self, false)?;
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
-        self.route_order(format!("replace route {}", route.dst), RTM_NEWROUTE, flags, message)
+        self.order(format!("replace route {}", route.dst), RTM_NEWROUTE, flags, message)
     }
 
     /// Adds a nexthop object that swallows everything (IPv4).
@@ -243,12 +242,12 @@ impl Node {
         // struct nhmsg: family, scope, protocol, reserved, flags.
         let mut message = Builder::with_header(&[AF_INET, 0, RTPROT_STATIC, 0, 0, 0, 0, 0]);
         message.u32(NHA_ID, id).flag(NHA_BLACKHOLE);
-        self.route_order(format!("add nexthop {id}"), RTM_NEWNEXTHOP, CREATE, message)
+        self.order(format!("add nexthop {id}"), RTM_NEWNEXTHOP, CREATE, message)
     }
 
     /// Removes the first route that fits.
     pub fn route_del(&mut self, route: Route) -> Result<()> {
         let message = route.message(self, true)?;
-        self.route_order(format!("delete route {}", route.dst), RTM_DELROUTE, 0, message)
+        self.order(format!("delete route {}", route.dst), RTM_DELROUTE, 0, message)
     }
 }

@@ -3,9 +3,8 @@
 use netwhy_facts::IpNet;
 use netwhy_wire::netlink::Builder;
 
-use super::{AF_INET, AF_INET6, CREATE, family_of, prefix};
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::words::{AF_INET, AF_INET6, CREATE, family_of, prefix};
+use crate::{ChangeError, Result, RouteWriter};
 
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;
@@ -86,7 +85,7 @@ impl Rule {
     /// What it does instead: `blackhole`, `unreachable`, `prohibit`.
     pub fn action(mut self, name: &str) -> Result<Self> {
         let found = ACTIONS.iter().find(|(word, _)| *word == name);
-        self.action = found.ok_or_else(|| LabError::Usage(format!("{name} is not an action")))?.1;
+        self.action = found.ok_or_else(|| ChangeError::Usage(format!("{name} is not an action")))?.1;
         Ok(self)
     }
 
@@ -186,14 +185,14 @@ impl Rule {
     }
 }
 
-impl Node {
+impl RouteWriter<'_> {
     /// Adds a policy rule.
     pub fn rule_add(&mut self, rule: &Rule) -> Result<()> {
-        self.route_order(format!("add rule {}", rule.priority), RTM_NEWRULE, CREATE, rule.message())
+        self.order(format!("add rule {}", rule.priority), RTM_NEWRULE, CREATE, rule.message())
     }
 
     /// Removes a policy rule that is like this one in all that is said.
     pub fn rule_del(&mut self, rule: &Rule) -> Result<()> {
-        self.route_order(format!("delete rule {}", rule.priority), RTM_DELRULE, 0, rule.message())
+        self.order(format!("delete rule {}", rule.priority), RTM_DELRULE, 0, rule.message())
     }
 }

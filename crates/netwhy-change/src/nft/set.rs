@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use netwhy_sys::netlink::NLM_F_CREATE;
 use netwhy_wire::netlink::Builder;
 
-use super::{DELSETELEM, NEWSET, NEWSETELEM, Nft, Table, header};
-use crate::error::{LabError, Result};
-use crate::net::ip;
-use crate::node::Node;
+use super::{DELSETELEM, NEWSET, NEWSETELEM, Nft, NftWriter, Table, header};
+use crate::words::ip;
+use crate::{ChangeError, Result};
 
 const FLAG_INTERVAL: u32 = 0x4;
 const FLAG_MAP: u32 = 0x8;
@@ -50,7 +49,8 @@ impl KeyType {
     fn value(self, text: &str) -> Result<Vec<u8>> {
         match self {
             KeyType::TcpPort | KeyType::UdpPort => {
-                let port: u16 = text.parse().map_err(|_| LabError::Usage(format!("{text} is not a port")))?;
+                let port: u16 =
+                    text.parse().map_err(|_| ChangeError::Usage(format!("{text} is not a port")))?;
                 Ok(port.to_be_bytes().to_vec())
             }
             _ => match ip(text)? {
@@ -210,9 +210,9 @@ impl Nft {
     }
 }
 
-impl Node {
+impl NftWriter<'_> {
     /// Removes elements of a set.
-    pub fn nft_delete_elements(
+    pub fn delete_elements(
         &mut self,
         table: Table,
         name: &str,
@@ -221,6 +221,6 @@ impl Node {
         list: &[Element],
     ) -> Result<()> {
         let message = elements(table, name, set, keys, list)?;
-        self.nft_order(DELSETELEM, 0, message)
+        self.order(DELSETELEM, 0, message)
     }
 }

@@ -1,20 +1,11 @@
 //! Tiny BPF programs that drop one TCP port, and the hooks they hang at.
 
-use std::os::fd::{AsFd, AsRawFd};
-
 use netwhy_sys::bpf::{
     AttachType, Instruction, Link, LinkTarget, LoadError, Program, ProgramSpec, ProgramType,
 };
-use netwhy_wire::netlink::Builder;
 
 use crate::error::{LabError, Result};
 use crate::node::Node;
-
-const RTM_SETLINK: u16 = 19;
-const IFLA_XDP: u16 = 43;
-const IFLA_XDP_FD: u16 = 1;
-const IFLA_XDP_FLAGS: u16 = 3;
-const XDP_FLAGS_SKB_MODE: u32 = 2;
 
 /// Where a program runs, which decides what it is given and what its answers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,18 +95,6 @@ pub fn dropper(place: Place, port: u16) -> Result<Program> {
 }
 
 impl Node {
-    /// Attaches an XDP program as `ip link set dev DEV xdpgeneric` does: it stays until it is taken off.
-    pub fn xdp_set(&mut self, device: &str, program: Option<&Program>) -> Result<()> {
-        let mut header = [0; 16];
-        header[4..8].copy_from_slice(&self.index(device)?.to_ne_bytes());
-        let fd = program.map_or(-1, |program| program.as_fd().as_raw_fd());
-        let mut message = Builder::with_header(&header);
-        message.nest(IFLA_XDP, |inside| {
-            inside.i32(IFLA_XDP_FD, fd).u32(IFLA_XDP_FLAGS, XDP_FLAGS_SKB_MODE);
-        });
-        self.route_order(format!("set xdp of {device}"), RTM_SETLINK, 0, message)
-    }
-
     /// Links a program to a device's tcx point; it is gone when the link is dropped.
     pub fn tcx(&mut self, device: &str, egress: bool, program: &Program) -> Result<Link> {
         let ifindex = self.index(device)?;

@@ -1,13 +1,11 @@
 //! Traffic control (rtnetlink `RTM_NEWQDISC`, `RTM_NEWTFILTER`, uapi `linux/pkt_sched.h`, `linux/pkt_cls.h`).
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netwhy_sys::bpf::Program;
 use netwhy_wire::netlink::Builder;
 
-use super::CREATE;
-use crate::error::Result;
-use crate::node::Node;
+use crate::words::CREATE;
+use crate::{Result, RouteWriter};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
@@ -45,29 +43,36 @@ fn info(priority: u16) -> u32 {
     (u32::from(priority) << 16) | u32::from(ETH_P_ALL.to_be())
 }
 
-impl Node {
+impl RouteWriter<'_> {
     /// Adds the clsact qdisc to a device.
     pub fn clsact_add(&mut self, device: &str) -> Result<()> {
         let mut message = Builder::with_header(&header(self.index(device)?, 0xffff_0000, CLSACT, 0));
         message.str(TCA_KIND, "clsact");
-        self.route_order(format!("add clsact on {device}"), RTM_NEWQDISC, CREATE, message)
+        self.order(format!("add clsact on {device}"), RTM_NEWQDISC, CREATE, message)
     }
 
     /// Adds a classic BPF filter (direct action) at [`INGRESS`] or [`EGRESS`].
-    pub fn filter_bpf_add(&mut self, device: &str, at: u32, priority: u16, program: &Program) -> Result<()> {
+    pub fn filter_bpf_add(
+        &mut self,
+        device: &str,
+        at: u32,
+        priority: u16,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<()> {
         let mut message = Builder::with_header(&header(self.index(device)?, 1, at, info(priority)));
-        let fd = program.as_fd().as_raw_fd();
+        let fd = program.as_raw_fd();
         message.str(TCA_KIND, "bpf").nest(TCA_OPTIONS, |options| {
-            options.i32(TCA_BPF_FD, fd).str(TCA_BPF_NAME, "lab").u32(TCA_BPF_FLAGS, 1);
+            options.i32(TCA_BPF_FD, fd).str(TCA_BPF_NAME, name).u32(TCA_BPF_FLAGS, 1);
         });
-        self.route_order(format!("add bpf filter on {device}"), RTM_NEWTFILTER, CREATE, message)
+        self.order(format!("add bpf filter on {device}"), RTM_NEWTFILTER, CREATE, message)
     }
 
     /// Removes the filters of a priority; 0 is all of them.
     pub fn filter_del(&mut self, device: &str, at: u32, priority: u16) -> Result<()> {
         let info = if priority == 0 { 0 } else { info(priority) };
         let message = Builder::with_header(&header(self.index(device)?, 0, at, info));
-        self.route_order(format!("delete filter on {device}"), RTM_DELTFILTER, 0, message)
+        self.order(format!("delete filter on {device}"), RTM_DELTFILTER, 0, message)
     }
 
     /// A token bucket as the root qdisc: bytes a second, bytes in the bucket, bytes that may wait. What is
@@ -82,12 +87,12 @@ impl Node {
         message.str(TCA_KIND, "tbf").nest(TCA_OPTIONS, |options| {
             options.bytes(TCA_TBF_PARMS, &parameters).u32(TCA_TBF_BURST, bucket);
         });
-        self.route_order(format!("add tbf on {device}"), RTM_NEWQDISC, CREATE, message)
+        self.order(format!("add tbf on {device}"), RTM_NEWQDISC, CREATE, message)
     }
 
     /// Removes a qdisc: [`ROOT`] or [`CLSACT`].
     pub fn qdisc_del(&mut self, device: &str, parent: u32) -> Result<()> {
         let message = Builder::with_header(&header(self.index(device)?, 0, parent, 0));
-        self.route_order(format!("delete qdisc on {device}"), RTM_DELQDISC, 0, message)
+        self.order(format!("delete qdisc on {device}"), RTM_DELQDISC, 0, message)
     }
 }

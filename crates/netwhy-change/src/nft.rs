@@ -1,11 +1,11 @@
 //! Builds nftables tables, chains, sets and rules and sends them as one transaction (uapi
-//! `linux/netfilter/nf_tables.h`), so that a case reads like the ruleset it makes:
+//! `linux/netfilter/nf_tables.h`), so that the code reads like the ruleset it makes:
 //!
 //! ```text
 //! let handles = Nft::new(Table::Inet, "filter")
 //!     .base("output", Hook::Output, 0, Policy::Accept)
 //!     .rule("output", |r| r.tcp_dport(8080).counter().drop())
-//!     .commit(node)?;
+//!     .commit(&mut socket)?;
 //! ```
 
 mod rule;
@@ -14,11 +14,10 @@ mod set;
 pub use rule::{Expressions, Refuse};
 pub use set::{Element, KeyType, Verdict};
 
-use netwhy_sys::netlink::{BatchMessage, NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO};
+use netwhy_sys::netlink::{BatchMessage, NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, Socket};
 use netwhy_wire::netlink::{Attributes, Builder};
 
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::{ChangeError, Result};
 
 /// `NFNL_SUBSYS_NFTABLES`.
 const SUBSYSTEM: u16 = 10;
@@ -68,7 +67,7 @@ impl Table {
         [Table::Inet, Table::Ip, Table::Arp, Table::Netdev, Table::Bridge, Table::Ip6]
             .into_iter()
             .find(|table| table.word() == word)
-            .ok_or_else(|| LabError::Usage(format!("{word} is not an nftables family")))
+            .ok_or_else(|| ChangeError::Usage(format!("{word} is not an nftables family")))
     }
 }
 
@@ -115,7 +114,7 @@ pub struct Nft {
     name: String,
     messages: Vec<BatchMessage>,
     set_id: u32,
-    error: Option<LabError>,
+    error: Option<ChangeError>,
 }
 
 /// `struct nfgenmsg`.
@@ -240,56 +239,86 @@ impl Nft {
     }
 
     /// Sends it. The handles of the rules come back in the order they were written.
-    pub fn commit(self, node: &mut Node) -> Result<Vec<u64>> {
+    pub fn commit<T: Netfilter>(self, through: &mut T) -> Result<Vec<u64>, T::Error> {
         if let Some(error) = self.error {
-            return Err(error);
+            return Err(error.into());
         }
-        let replies = node.netfilter()?.batch(SUBSYSTEM, &self.messages)?;
+        let replies = through.socket()?.batch(SUBSYSTEM, &self.messages).map_err(ChangeError::from)?;
         let rules = replies.iter().filter(|reply| reply.kind == (SUBSYSTEM << 8) | NEWRULE);
         let handles = rules.filter_map(|reply| Attributes::after(&reply.payload, 4).find(3)?.be64().ok());
         Ok(handles.collect())
     }
 
     /// As [`Self::commit`], for a table of which one rule is of interest: the handle of the last one.
-    pub fn commit_last(self, node: &mut Node) -> Result<u64> {
+    pub fn commit_last<T: Netfilter>(self, through: &mut T) -> Result<u64, T::Error> {
         let table = self.name.clone();
-        let last = self.commit(node)?.pop();
-        last.ok_or_else(|| LabError::Unexpected(format!("the kernel named no rule of table {table}")))
+        let last = self.commit(through)?.pop();
+        last.ok_or_else(|| {
+            ChangeError::Unexpected(format!("the kernel named no rule of table {table}")).into()
+        })
     }
 }
 
-impl Node {
-    fn nft_order(&mut self, kind: u16, flags: u16, message: Builder) -> Result<()> {
+/// What has a netfilter socket: the socket itself, or something that opens one when it is needed.
+pub trait Netfilter {
+    /// What its users report errors as.
+    type Error: From<ChangeError>;
+
+    /// A socket of `NETLINK_NETFILTER`.
+    fn socket(&mut self) -> Result<&mut Socket, Self::Error>;
+}
+
+impl Netfilter for Socket {
+    type Error = ChangeError;
+
+    fn socket(&mut self) -> Result<&mut Socket> {
+        Ok(self)
+    }
+}
+
+/// Changes what is already there, through a netfilter socket.
+#[derive(Debug)]
+pub struct NftWriter<'a> {
+    socket: &'a mut Socket,
+}
+
+impl<'a> NftWriter<'a> {
+    /// Through a socket of `NETLINK_NETFILTER`.
+    pub const fn new(socket: &'a mut Socket) -> Self {
+        NftWriter { socket }
+    }
+
+    fn order(&mut self, kind: u16, flags: u16, message: Builder) -> Result<()> {
         let one = BatchMessage { kind: (SUBSYSTEM << 8) | kind, flags, payload: message.finish()? };
-        self.netfilter()?.batch(SUBSYSTEM, &[one])?;
+        self.socket.batch(SUBSYSTEM, &[one])?;
         Ok(())
     }
 
     /// Removes a rule.
-    pub fn nft_delete_rule(&mut self, table: Table, name: &str, chain: &str, handle: u64) -> Result<()> {
+    pub fn delete_rule(&mut self, table: Table, name: &str, chain: &str, handle: u64) -> Result<()> {
         let mut message = header(table);
         message.str(1, name).str(2, chain).be64(3, handle);
-        self.nft_order(DELRULE, 0, message)
+        self.order(DELRULE, 0, message)
     }
 
     /// Removes all rules of a chain.
-    pub fn nft_flush_chain(&mut self, table: Table, name: &str, chain: &str) -> Result<()> {
+    pub fn flush_chain(&mut self, table: Table, name: &str, chain: &str) -> Result<()> {
         let mut message = header(table);
         message.str(1, name).str(2, chain);
-        self.nft_order(DELRULE, 0, message)
+        self.order(DELRULE, 0, message)
     }
 
     /// Removes a table.
-    pub fn nft_delete_table(&mut self, table: Table, name: &str) -> Result<()> {
+    pub fn delete_table(&mut self, table: Table, name: &str) -> Result<()> {
         let mut message = header(table);
         message.str(1, name);
-        self.nft_order(DELTABLE, 0, message)
+        self.order(DELTABLE, 0, message)
     }
 
     /// Changes the policy of a base chain.
-    pub fn nft_policy(&mut self, table: Table, name: &str, chain: &str, policy: Policy) -> Result<()> {
+    pub fn policy(&mut self, table: Table, name: &str, chain: &str, policy: Policy) -> Result<()> {
         let mut message = header(table);
         message.str(1, name).str(3, chain).be32(5, policy as u32);
-        self.nft_order(NEWCHAIN, 0, message)
+        self.order(NEWCHAIN, 0, message)
     }
 }

@@ -1,12 +1,11 @@
 //! Devices (rtnetlink `RTM_NEWLINK`, uapi `linux/if_link.h`).
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netwhy_wire::netlink::{Attributes, Builder};
 
-use super::{AF_BRIDGE, CREATE};
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::words::{AF_BRIDGE, CREATE};
+use crate::{ChangeError, Result, RouteWriter};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -22,6 +21,9 @@ const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_GSO_MAX_SEGS: u16 = 40;
+const IFLA_XDP: u16 = 43;
+const IFLA_XDP_FD: u16 = 1;
+const IFLA_XDP_FLAGS: u16 = 3;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -46,54 +48,63 @@ fn header(index: u32, flags: u32, change: u32) -> [u8; 16] {
 }
 
 /// A hardware address, `02:00:00:00:00:01`, as bytes.
-pub(crate) fn hardware(text: &str) -> Result<[u8; 6]> {
+pub fn hardware(text: &str) -> Result<[u8; 6]> {
     let mut bytes = [0; 6];
     let mut parts = text.split(':');
     for byte in &mut bytes {
         *byte = parts
             .next()
             .and_then(|part| u8::from_str_radix(part, 16).ok())
-            .ok_or_else(|| LabError::Usage(format!("{text} is not a hardware address")))?;
+            .ok_or_else(|| ChangeError::Usage(format!("{text} is not a hardware address")))?;
     }
     Ok(bytes)
 }
 
-/// Joins two nodes with a cable: a device in each, not yet up.
-pub fn veth(one: &mut Node, device: &str, other: &Node, peer: &str) -> Result<()> {
-    let mut message = Builder::with_header(&header(0, 0, 0));
-    message.str(IFLA_IFNAME, device).nest(IFLA_LINKINFO, |info| {
-        info.str(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
-            data.nest(VETH_INFO_PEER, |inner| {
-                inner.raw(&header(0, 0, 0));
-                inner.str(IFLA_IFNAME, peer);
-                inner.i32(IFLA_NET_NS_FD, other.netns.as_fd().as_raw_fd());
+impl RouteWriter<'_> {
+    /// Adds a cable: one end here, the other in the namespace `other`; neither is up.
+    pub fn veth_add(&mut self, device: &str, peer: &str, other: BorrowedFd<'_>) -> Result<()> {
+        let mut message = Builder::with_header(&header(0, 0, 0));
+        message.str(IFLA_IFNAME, device).nest(IFLA_LINKINFO, |info| {
+            info.str(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+                data.nest(VETH_INFO_PEER, |inner| {
+                    inner.raw(&header(0, 0, 0));
+                    inner.str(IFLA_IFNAME, peer);
+                    inner.i32(IFLA_NET_NS_FD, other.as_raw_fd());
+                });
             });
         });
-    });
-    one.route_order(format!("add veth {device}"), RTM_NEWLINK, CREATE, message)?;
-    one.steer(device)?;
-    other.steer(peer)
-}
+        self.order(format!("add veth {device}"), RTM_NEWLINK, CREATE, message)
+    }
 
-impl Node {
+    /// Attaches an XDP program in generic mode, as `ip link set dev DEV xdpgeneric` does, or takes it off.
+    pub fn xdp_set(&mut self, device: &str, program: Option<BorrowedFd<'_>>) -> Result<()> {
+        const XDP_FLAGS_SKB_MODE: u32 = 2;
+        let fd = program.map_or(-1, |program| program.as_raw_fd());
+        let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
+        message.nest(IFLA_XDP, |inside| {
+            inside.i32(IFLA_XDP_FD, fd).u32(IFLA_XDP_FLAGS, XDP_FLAGS_SKB_MODE);
+        });
+        self.order(format!("set xdp of {device}"), RTM_SETLINK, 0, message)
+    }
+
     /// The index of a device.
     pub fn index(&mut self, device: &str) -> Result<u32> {
         let mut message = Builder::with_header(&header(0, 0, 0));
         message.str(IFLA_IFNAME, device);
-        let what = format!("{}: look up {device}", self.name);
+        let what = format!("look up {device}");
         let replies =
-            self.route.request(RTM_GETLINK, 0, &message.finish()?).map_err(LabError::netlink(what))?;
+            self.socket.request(RTM_GETLINK, 0, &message.finish()?).map_err(ChangeError::netlink(what))?;
         let index = replies.first().and_then(|reply| reply.payload.get(4..8)?.try_into().ok());
-        index.map(u32::from_ne_bytes).ok_or_else(|| LabError::Unexpected(format!("{device} has no index")))
+        index.map(u32::from_ne_bytes).ok_or_else(|| ChangeError::Unexpected(format!("{device} has no index")))
     }
 
     /// The hardware address of a device.
     pub fn hardware_address(&mut self, device: &str) -> Result<String> {
         let mut message = Builder::with_header(&header(0, 0, 0));
         message.str(IFLA_IFNAME, device);
-        let what = format!("{}: look up {device}", self.name);
+        let what = format!("look up {device}");
         let replies =
-            self.route.request(RTM_GETLINK, 0, &message.finish()?).map_err(LabError::netlink(what))?;
+            self.socket.request(RTM_GETLINK, 0, &message.finish()?).map_err(ChangeError::netlink(what))?;
         let found =
             replies.first().and_then(|reply| Attributes::after(&reply.payload, 16).find(IFLA_ADDRESS));
         let bytes = found.map(|attribute| attribute.payload.to_vec()).unwrap_or_default();
@@ -101,7 +112,7 @@ impl Node {
     }
 
     /// Adds a device that is not a veth: `fill` writes the kind's data.
-    fn link_add(
+    pub fn link_add(
         &mut self,
         device: &str,
         kind: &str,
@@ -117,7 +128,7 @@ impl Node {
         message.nest(IFLA_LINKINFO, |info| {
             info.str(IFLA_INFO_KIND, kind).nest(IFLA_INFO_DATA, fill);
         });
-        self.route_order(format!("add {kind} {device}"), RTM_NEWLINK, CREATE, message)
+        self.order(format!("add {kind} {device}"), RTM_NEWLINK, CREATE, message)
     }
 
     /// Adds a bridge.
@@ -133,7 +144,7 @@ impl Node {
                 data.u32(IFLA_BR_STP_STATE, u32::from(on));
             });
         });
-        self.route_order(format!("set {device} stp"), RTM_NEWLINK, 0, message)
+        self.order(format!("set {device} stp"), RTM_NEWLINK, 0, message)
     }
 
     /// Adds a macvlan device in bridge mode.
@@ -146,7 +157,7 @@ impl Node {
 
     /// Adds a vxlan device towards one remote host.
     pub fn vxlan_add(&mut self, device: &str, vni: u32, local: &str, remote: &str, port: u16) -> Result<()> {
-        let (local, remote) = (super::ip(local)?, super::ip(remote)?);
+        let (local, remote) = (crate::words::ip(local)?, crate::words::ip(remote)?);
         self.link_add(device, "vxlan", None, |data| {
             data.u32(IFLA_VXLAN_ID, vni);
             data.ip(IFLA_VXLAN_GROUP, remote);
@@ -158,33 +169,33 @@ impl Node {
     /// Removes a device.
     pub fn link_del(&mut self, device: &str) -> Result<()> {
         let message = Builder::with_header(&header(self.index(device)?, 0, 0));
-        self.route_order(format!("delete {device}"), RTM_DELLINK, 0, message)
+        self.order(format!("delete {device}"), RTM_DELLINK, 0, message)
     }
 
     /// Sets a device up.
     pub fn link_up(&mut self, device: &str) -> Result<()> {
         let message = Builder::with_header(&header(self.index(device)?, IFF_UP, IFF_UP));
-        self.route_order(format!("set {device} up"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} up"), RTM_SETLINK, 0, message)
     }
 
     /// Sets a device down.
     pub fn link_down(&mut self, device: &str) -> Result<()> {
         let message = Builder::with_header(&header(self.index(device)?, 0, IFF_UP));
-        self.route_order(format!("set {device} down"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} down"), RTM_SETLINK, 0, message)
     }
 
     /// Lets a device ask for hardware addresses, or not.
     pub fn link_arp(&mut self, device: &str, on: bool) -> Result<()> {
         let flags = if on { 0 } else { IFF_NOARP };
         let message = Builder::with_header(&header(self.index(device)?, flags, IFF_NOARP));
-        self.route_order(format!("set {device} arp {on}"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} arp {on}"), RTM_SETLINK, 0, message)
     }
 
     /// Sets a device's MTU.
     pub fn link_mtu(&mut self, device: &str, bytes: u32) -> Result<()> {
         let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
         message.u32(IFLA_MTU, bytes);
-        self.route_order(format!("set {device} mtu {bytes}"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} mtu {bytes}"), RTM_SETLINK, 0, message)
     }
 
     /// Makes a device send one segment at a time. Larger ones pass a cable of the lab whatever the MTU at its
@@ -192,14 +203,14 @@ impl Node {
     pub fn link_single_segments(&mut self, device: &str) -> Result<()> {
         let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
         message.u32(IFLA_GSO_MAX_SEGS, 1);
-        self.route_order(format!("set {device} gso_max_segs 1"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} gso_max_segs 1"), RTM_SETLINK, 0, message)
     }
 
     /// Sets a device's hardware address.
     pub fn link_address(&mut self, device: &str, address: &str) -> Result<()> {
         let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
         message.bytes(IFLA_ADDRESS, &hardware(address)?);
-        self.route_order(format!("set {device} address {address}"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} address {address}"), RTM_SETLINK, 0, message)
     }
 
     /// Makes a device a port of a bridge, or of none.
@@ -207,7 +218,7 @@ impl Node {
         let master = bridge.map_or(Ok(0), |bridge| self.index(bridge))?;
         let mut message = Builder::with_header(&header(self.index(device)?, 0, 0));
         message.u32(IFLA_MASTER, master);
-        self.route_order(format!("set {device} master {bridge:?}"), RTM_SETLINK, 0, message)
+        self.order(format!("set {device} master {bridge:?}"), RTM_SETLINK, 0, message)
     }
 
     /// Sets the state of a bridge port: 0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking.
@@ -218,22 +229,6 @@ impl Node {
         message.nest(IFLA_PROTINFO, |inside| {
             inside.u8(IFLA_BRPORT_STATE, state);
         });
-        self.route_order(format!("set port {port} state {state}"), RTM_SETLINK, 0, message)
-    }
-
-    /// Waits until a device has carrier: a cable is up when both its ends are.
-    pub(crate) fn wait_carrier(&mut self, device: &str) -> Result<()> {
-        let path = format!("/proc/{}/root/sys/class/net/{device}/carrier", self.pid);
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
-        while self.has_own_sysfs && std::time::Instant::now() < end {
-            if std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1") {
-                return Ok(());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        if self.has_own_sysfs {
-            return Err(LabError::Unexpected(format!("{}: {device} got no carrier", self.name)));
-        }
-        Ok(())
+        self.order(format!("set port {port} state {state}"), RTM_SETLINK, 0, message)
     }
 }

@@ -3,9 +3,8 @@
 use netwhy_sys::netlink::{NLM_F_CREATE, NLM_F_REPLACE};
 use netwhy_wire::netlink::Builder;
 
-use super::{family_of, ip};
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::words::{family_of, ip};
+use crate::{ChangeError, Result, RouteWriter};
 
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
@@ -23,7 +22,7 @@ pub const STATES: [(&str, u16); 7] = [
     ("permanent", 0x80),
 ];
 
-impl Node {
+impl RouteWriter<'_> {
     fn neighbour(&mut self, device: &str, address: &str, state: u16) -> Result<Builder> {
         let address = ip(address)?;
         let mut header = [0; 12];
@@ -40,17 +39,17 @@ impl Node {
         let number = STATES
             .iter()
             .find(|(word, _)| *word == state)
-            .ok_or_else(|| LabError::Usage(format!("{state} is not a neighbour state")))?
+            .ok_or_else(|| ChangeError::Usage(format!("{state} is not a neighbour state")))?
             .1;
         let mut message = self.neighbour(device, address, number)?;
-        message.bytes(NDA_LLADDR, &super::link::hardware(hardware)?);
+        message.bytes(NDA_LLADDR, &crate::link::hardware(hardware)?);
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
-        self.route_order(format!("set neighbour {address} {state}"), RTM_NEWNEIGH, flags, message)
+        self.order(format!("set neighbour {address} {state}"), RTM_NEWNEIGH, flags, message)
     }
 
     /// Removes a neighbour entry.
     pub fn neigh_del(&mut self, device: &str, address: &str) -> Result<()> {
         let message = self.neighbour(device, address, 0)?;
-        self.route_order(format!("delete neighbour {address}"), RTM_DELNEIGH, 0, message)
+        self.order(format!("delete neighbour {address}"), RTM_DELNEIGH, 0, message)
     }
 }

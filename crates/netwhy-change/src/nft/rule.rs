@@ -5,8 +5,8 @@ use netwhy_wire::netlink::Builder;
 
 use super::Table;
 use super::set::{KeyType, Verdict};
-use crate::error::{LabError, Result};
-use crate::net::{ip, prefix};
+use crate::words::{ip, prefix};
+use crate::{ChangeError, Result};
 
 /// `NFT_REG_1`: the register matches go through.
 const REG: u32 = 1;
@@ -40,7 +40,7 @@ pub enum Refuse {
 pub struct Expressions {
     table: Table,
     list: Builder,
-    error: Option<LabError>,
+    error: Option<ChangeError>,
 }
 
 macro_rules! address_matches {
@@ -68,7 +68,7 @@ impl Expressions {
         }
     }
 
-    fn failed(mut self, error: LabError) -> Self {
+    fn failed(mut self, error: ChangeError) -> Self {
         self.error = Some(error);
         self
     }

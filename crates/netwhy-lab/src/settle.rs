@@ -1,51 +1,16 @@
-//! Addresses on devices (rtnetlink `RTM_NEWADDR`, uapi `linux/if_addr.h`).
+//! Waiting until the kernel has done in the background what an address or a cable asked of it.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use netwhy_wire::netlink::Builder;
-
-use super::{CREATE, family_of, interface_address};
 use crate::error::{LabError, Result};
 use crate::node::Node;
 
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const IFA_FLAGS: u16 = 8;
-
-/// Do not probe for duplicates first.
-pub const NODAD: u32 = 0x02;
-/// No route for the prefix.
-pub const NOPREFIXROUTE: u32 = 0x200;
-
 impl Node {
-    fn address(&mut self, device: &str, text: &str, flags: u32) -> Result<Builder> {
-        let (address, length) = interface_address(text)?;
-        let mut header = [family_of(&address), length, 0, 0, 0, 0, 0, 0];
-        header[4..].copy_from_slice(&self.index(device)?.to_ne_bytes());
-        let mut message = Builder::with_header(&header);
-        message.ip(IFA_LOCAL, address).ip(IFA_ADDRESS, address);
-        if flags != 0 {
-            message.u32(IFA_FLAGS, flags);
-        }
-        Ok(message)
-    }
-
-    /// Adds an address (`203.0.113.1/24`); IPv6 without duplicate detection, so that it works at once.
-    pub fn addr_add(&mut self, device: &str, address: &str) -> Result<()> {
-        self.addr_add_flags(device, address, NODAD)?;
-        if address.contains(':') {
-            // On a device that is down it does not come into use, and need not.
-            self.settle(Duration::from_millis(500));
-        }
-        Ok(())
-    }
-
     /// Waits until the kernel has found that another host holds an address (`IFA_F_DADFAILED`).
     pub fn dad_fails(&self, address: &str) -> Result<()> {
         const DADFAILED: u32 = 0x08;
-        let super::IpAddr::V6(wanted) = super::ip(address)? else { return Ok(()) };
+        let IpAddr::V6(wanted) = netwhy_change::words::ip(address)? else { return Ok(()) };
         let wanted: String = wanted.octets().iter().map(|byte| format!("{byte:02x}")).collect();
         let end = Instant::now() + Duration::from_secs(5);
         loop {
@@ -97,15 +62,19 @@ impl Node {
         })
     }
 
-    /// Adds an address with `IFA_F_` flags.
-    pub fn addr_add_flags(&mut self, device: &str, address: &str, flags: u32) -> Result<()> {
-        let message = self.address(device, address, flags)?;
-        self.route_order(format!("add {address} on {device}"), RTM_NEWADDR, CREATE, message)
-    }
-
-    /// Removes an address.
-    pub fn addr_del(&mut self, device: &str, address: &str) -> Result<()> {
-        let message = self.address(device, address, 0)?;
-        self.route_order(format!("delete {address} on {device}"), RTM_DELADDR, 0, message)
+    /// Waits until a device has carrier: a cable is up when both its ends are.
+    pub(crate) fn wait_carrier(&mut self, device: &str) -> Result<()> {
+        let path = format!("/proc/{}/root/sys/class/net/{device}/carrier", self.pid);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        while self.has_own_sysfs && std::time::Instant::now() < end {
+            if std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1") {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        if self.has_own_sysfs {
+            return Err(LabError::Unexpected(format!("{}: {device} got no carrier", self.name)));
+        }
+        Ok(())
     }
 }

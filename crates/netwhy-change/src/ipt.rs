@@ -7,8 +7,7 @@ pub use rule::{IptRule, Target};
 
 use netwhy_sys::xtables::{self, Family, NewTable, Table};
 
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::{ChangeError, Result};
 
 /// Built-in chains in the order of their hooks.
 const CHAINS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -49,8 +48,8 @@ fn u16_at(bytes: &[u8], at: usize) -> usize {
     bytes.get(at..at + 2).and_then(|two| two.try_into().ok()).map_or(0, |two| u16::from_ne_bytes(two).into())
 }
 
-fn odd(what: &str) -> LabError {
-    LabError::Unexpected(format!("legacy table: {what}"))
+fn odd(what: &str) -> ChangeError {
+    ChangeError::Unexpected(format!("legacy table: {what}"))
 }
 
 impl Entry {
@@ -249,92 +248,76 @@ fn family(command: &str) -> Result<Family> {
     match command.trim_end_matches("-legacy") {
         "iptables" => Ok(Family::Ipv4),
         "ip6tables" => Ok(Family::Ipv6),
-        _ => Err(LabError::Usage(format!("{command} is neither iptables nor ip6tables"))),
+        _ => Err(ChangeError::Usage(format!("{command} is neither iptables nor ip6tables"))),
     }
 }
 
-impl Node {
-    /// Changes a legacy table. `command` is `iptables` or `ip6tables`.
-    fn ipt<T: Send>(
-        &self,
-        command: &str,
-        table: &str,
-        change: impl FnOnce(&mut Pieces) -> Result<T> + Send,
-    ) -> Result<T> {
-        let family = family(command)?;
-        self.inside(|| {
-            let used = xtables::tables(family)?.iter().any(|name| name == table);
-            let mut pieces = if used {
-                Pieces::take_apart(&xtables::read(family, table)?)?
-            } else {
-                Pieces::fresh(family, table)?
-            };
-            let result = change(&mut pieces)?;
-            pieces.commit()?;
-            Ok(result)
-        })
-    }
+/// Changes a legacy table. `command` is `iptables` or `ip6tables`.
+fn change<T>(command: &str, table: &str, work: impl FnOnce(&mut Pieces) -> Result<T>) -> Result<T> {
+    let family = family(command)?;
+    let used = xtables::tables(family)?.iter().any(|name| name == table);
+    let mut pieces = if used {
+        Pieces::take_apart(&xtables::read(family, table)?)?
+    } else {
+        Pieces::fresh(family, table)?
+    };
+    let result = work(&mut pieces)?;
+    pieces.commit()?;
+    Ok(result)
+}
 
-    /// Puts a rule at place `number` (from 1) of a chain, or at its end; returns its place.
-    pub fn ipt_insert(
-        &self,
-        command: &str,
-        table: &str,
-        chain: &str,
-        number: Option<usize>,
-        rule: &IptRule,
-    ) -> Result<u32> {
-        self.ipt(command, table, |pieces| {
-            let target = match rule.target() {
-                Target::Jump(chain) => Some(pieces.chain(chain)?.0),
-                _ => None,
-            };
-            let mut entry = rule.entry(pieces.family)?;
-            entry.jump = target;
-            let place = pieces.insert(chain, number.unwrap_or(usize::MAX / 2), entry)?;
-            Ok(u32::try_from(place).unwrap_or(0))
-        })
-    }
+/// Puts a rule at place `number` (from 1) of a chain, or at its end; returns its place.
+pub fn insert(command: &str, table: &str, chain: &str, number: Option<usize>, rule: &IptRule) -> Result<u32> {
+    change(command, table, |pieces| {
+        let target = match rule.target() {
+            Target::Jump(chain) => Some(pieces.chain(chain)?.0),
+            _ => None,
+        };
+        let mut entry = rule.entry(pieces.family)?;
+        entry.jump = target;
+        let place = pieces.insert(chain, number.unwrap_or(usize::MAX / 2), entry)?;
+        Ok(u32::try_from(place).unwrap_or(0))
+    })
+}
 
-    /// Removes rule `number` (from 1) of a chain.
-    pub fn ipt_delete(&self, command: &str, table: &str, chain: &str, number: usize) -> Result<()> {
-        self.ipt(command, table, |pieces| pieces.delete(chain, number))
-    }
+/// Removes rule `number` (from 1) of a chain.
+pub fn delete(command: &str, table: &str, chain: &str, number: usize) -> Result<()> {
+    change(command, table, |pieces| pieces.delete(chain, number))
+}
 
-    /// Removes the first rule of a chain that is like this one.
-    pub fn ipt_delete_like(&self, command: &str, table: &str, chain: &str, rule: &IptRule) -> Result<()> {
-        self.ipt(command, table, |pieces| {
-            let wanted = rule.entry(pieces.family)?;
-            let size = entry_size(pieces.family);
-            let (first, end) = pieces.chain(chain)?;
-            // The counters, 16 bytes before the matches, differ.
-            let same = |entry: &Entry| {
-                entry.bytes.get(..size - 24) == wanted.bytes.get(..size - 24)
-                    && entry.bytes.get(size..) == wanted.bytes.get(size..)
-            };
-            let rules = pieces.entries.get(first..end).unwrap_or(&[]);
-            let place = rules.iter().position(same).ok_or_else(|| odd("no such rule"))?;
-            pieces.delete(chain, place + 1)
-        })
-    }
+/// Removes the first rule of a chain that is like this one.
+pub fn delete_like(command: &str, table: &str, chain: &str, rule: &IptRule) -> Result<()> {
+    change(command, table, |pieces| {
+        let wanted = rule.entry(pieces.family)?;
+        let size = entry_size(pieces.family);
+        let (first, end) = pieces.chain(chain)?;
+        // The counters, 16 bytes before the matches, differ.
+        let same = |entry: &Entry| {
+            entry.bytes.get(..size - 24) == wanted.bytes.get(..size - 24)
+                && entry.bytes.get(size..) == wanted.bytes.get(size..)
+        };
+        let rules = pieces.entries.get(first..end).unwrap_or(&[]);
+        let place = rules.iter().position(same).ok_or_else(|| odd("no such rule"))?;
+        pieces.delete(chain, place + 1)
+    })
+}
 
-    /// Sets the policy of a built-in chain.
-    pub fn ipt_policy(&self, command: &str, table: &str, chain: &str, accept: bool) -> Result<()> {
-        self.ipt(command, table, |pieces| {
-            let (_, policy) = pieces.chain(chain)?;
-            let verdict = if accept { rule::ACCEPT } else { rule::DROP };
-            let family = pieces.family;
-            let entry = pieces.entries.get_mut(policy).ok_or_else(|| odd("no policy"))?;
-            entry.set_verdict(family, verdict);
-            Ok(())
-        })
-    }
+/// Sets the policy of a built-in chain.
+pub fn policy(command: &str, table: &str, chain: &str, accept: bool) -> Result<()> {
+    change(command, table, |pieces| {
+        let (_, policy) = pieces.chain(chain)?;
+        let verdict = if accept { rule::ACCEPT } else { rule::DROP };
+        let family = pieces.family;
+        let entry = pieces.entries.get_mut(policy).ok_or_else(|| odd("no policy"))?;
+        entry.set_verdict(family, verdict);
+        Ok(())
+    })
+}
 
-    /// Adds a chain.
-    pub fn ipt_chain(&self, command: &str, table: &str, chain: &str) -> Result<()> {
-        self.ipt(command, table, |pieces| {
-            pieces.new_chain(chain);
-            Ok(())
-        })
-    }
+/// Adds a chain.
+pub fn new_chain(command: &str, table: &str, chain: &str) -> Result<()> {
+    change(command, table, |pieces| {
+        pieces.new_chain(chain);
+        Ok(())
+    })
 }

@@ -6,8 +6,8 @@ use netwhy_facts::IpNet;
 use netwhy_sys::xtables::Family;
 
 use super::{Entry, entry_size};
-use crate::error::{LabError, Result};
-use crate::net::{ip, prefix};
+use crate::words::{ip, prefix};
+use crate::{ChangeError, Result};
 
 /// Verdicts of the standard target: `-NF_x - 1`.
 pub(super) const DROP: i32 = -1;
@@ -203,7 +203,7 @@ impl IptRule {
             match self.proto {
                 6 => data.resize(12, 0),
                 17 => data.resize(10, 0),
-                other => return Err(LabError::Usage(format!("protocol {other} has no ports"))),
+                other => return Err(ChangeError::Usage(format!("protocol {other} has no ports"))),
             }
             matches.extend(extension(if self.proto == 6 { "tcp" } else { "udp" }, &data));
         }
@@ -229,7 +229,7 @@ impl IptRule {
                 IpAddr::V6(address) => address.octets().to_vec(),
             };
             if address.len() != width {
-                return Err(LabError::Usage(format!("{net} is of the other family")));
+                return Err(ChangeError::Usage(format!("{net} is of the other family")));
             }
             let mask: Vec<u8> = (0..width)
                 .map(|byte| {
@@ -278,7 +278,7 @@ const MAP_PORT: u32 = 2;
 fn four(text: &str) -> Result<[u8; 4]> {
     match ip(text)? {
         IpAddr::V4(address) => Ok(address.octets()),
-        IpAddr::V6(address) => Err(LabError::Usage(format!("{address} is not IPv4"))),
+        IpAddr::V6(address) => Err(ChangeError::Usage(format!("{address} is not IPv4"))),
     }
 }
 

@@ -3,13 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use netwhy_sys::Errno;
-use netwhy_sys::netlink::{NLM_F_CREATE, NLM_F_EXCL};
+use netwhy_sys::netlink::{NLM_F_CREATE, NLM_F_EXCL, Socket};
 use netwhy_wire::netlink::Builder;
 
-use super::family_of;
-use crate::error::{LabError, Result};
-use crate::node::Node;
+use crate::words::family_of;
+use crate::{ChangeError, Result};
 
 /// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW` and `_DELETE`.
 const NEW: u16 = 0x100;
@@ -42,10 +40,21 @@ fn header(address: &IpAddr) -> Builder {
     Builder::with_header(&[family_of(address), 0, 0, 0])
 }
 
-impl Node {
+/// Writes entries through a netfilter socket.
+#[derive(Debug)]
+pub struct ConntrackWriter<'a> {
+    socket: &'a mut Socket,
+}
+
+impl<'a> ConntrackWriter<'a> {
+    /// Through a socket of `NETLINK_NETFILTER`.
+    pub const fn new(socket: &'a mut Socket) -> Self {
+        ConntrackWriter { socket }
+    }
+
     /// Adds an established TCP entry, or a UDP one that has seen an answer, as if the flow were there.
     /// `reply_from` is where answers come from: elsewhere than `destination` under destination NAT.
-    pub fn conntrack_add(
+    pub fn add(
         &mut self,
         proto: u8,
         source: SocketAddr,
@@ -63,47 +72,23 @@ impl Node {
                 });
             });
         }
-        let what = format!("{}: add conntrack entry", self.name);
+        let what = "add conntrack entry";
         let payload = message.finish()?;
-        self.netfilter()?.ack(NEW, NLM_F_CREATE | NLM_F_EXCL, &payload).map_err(LabError::netlink(what))
-    }
-
-    /// Fills the table to its limit, which is the machine's, with entries between addresses nobody has. A
-    /// limit that would take long is refused.
-    pub fn conntrack_fill(&mut self) -> Result<()> {
-        const MOST: u32 = 300_000;
-        let text = self.sysctl_get("net.netfilter.nf_conntrack_max")?;
-        let most: u32 =
-            text.parse().map_err(|_| LabError::Unexpected(format!("nf_conntrack_max is {text}")))?;
-        if most > MOST {
-            return Err(LabError::Unsupported(format!("{most} entries would take too long")));
-        }
-        let destination = SocketAddr::from(([192, 0, 2, 200], 9));
-        for number in 0..most {
-            let [_, high, middle, low] = number.to_be_bytes();
-            let source = SocketAddr::from(([192, 0, 2, high], u16::from_be_bytes([middle, low])));
-            match self.conntrack_add(6, source, destination, destination) {
-                Ok(()) => {}
-                // Full a little early: other flows of the node have entries too.
-                Err(LabError::Netlink { error, .. }) if error.errno() == Some(Errno::ENOMEM) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.socket.ack(NEW, NLM_F_CREATE | NLM_F_EXCL, &payload).map_err(ChangeError::netlink(what))
     }
 
     /// Removes one entry by its original direction.
-    pub fn conntrack_del(&mut self, proto: u8, source: SocketAddr, destination: SocketAddr) -> Result<()> {
+    pub fn delete(&mut self, proto: u8, source: SocketAddr, destination: SocketAddr) -> Result<()> {
         let mut message = header(&source.ip());
         tuple(&mut message, CTA_TUPLE_ORIG, proto, source, destination);
-        let what = format!("{}: delete conntrack entry", self.name);
+        let what = "delete conntrack entry";
         let payload = message.finish()?;
-        self.netfilter()?.ack(DELETE, 0, &payload).map_err(LabError::netlink(what))
+        self.socket.ack(DELETE, 0, &payload).map_err(ChangeError::netlink(what))
     }
 
     /// Empties the table.
-    pub fn conntrack_flush(&mut self) -> Result<()> {
-        let what = format!("{}: flush conntrack", self.name);
-        self.netfilter()?.ack(DELETE, 0, &[0; 4]).map_err(LabError::netlink(what))
+    pub fn flush(&mut self) -> Result<()> {
+        let what = "flush conntrack";
+        self.socket.ack(DELETE, 0, &[0; 4]).map_err(ChangeError::netlink(what))
     }
 }
