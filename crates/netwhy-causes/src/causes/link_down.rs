@@ -6,7 +6,8 @@
 //!
 //! ## What happens
 //! The device that leads to the next hop was set down, lost its carrier (cable, switch port, the other end of a veth
-//! pair), or stands on a lower device that is down.
+//! pair), or stands on a lower device that is down. The loopback device is one of them: it is down in a fresh namespace, and
+//! what a host sends to 127.0.0.1, ::1 or any address of its own goes through it.
 //!
 //! ## How netwhy knows
 //! The device says so (flags, carrier, operational state), the flow's path leads through it or its connected network
@@ -143,9 +144,11 @@ fn no_carrier_advice(link: &Link) -> String {
     }
 }
 
+/// A loopback device has no carrier to lose.
 fn is_down(link: &Link) -> bool {
-    !link.is_loopback()
-        && (!link.is_up() || link.carrier == Some(false) || link.operstate == OperState::LowerLayerDown)
+    !link.is_up()
+        || (!link.is_loopback()
+            && (link.carrier == Some(false) || link.operstate == OperState::LowerLayerDown))
 }
 
 /// The lowest device that is down below this one.
@@ -175,8 +178,18 @@ fn suspect<'a>(case: &Case<'a>) -> Option<Suspect<'a>> {
             return Some(Suspect { link, why, sure: true });
         }
     }
+    // While it is down, 127.0.0.0/8 and ::1 are in no table.
+    if let Some(lo) = case.links().iter().find(|l| l.is_loopback() && is_down(l))
+        && case.flow.dst.is_loopback()
+    {
+        return Some(Suspect {
+            link: lo,
+            why: format!("{} is reached through it alone", case.flow.dst),
+            sure: true,
+        });
+    }
     let addresses = case.facts.latest::<Addresses>().value().map(|a| a.0.as_slice()).unwrap_or_default();
-    let down: Vec<&Link> = case.links().iter().filter(|l| is_down(l)).collect();
+    let down: Vec<&Link> = case.links().iter().filter(|l| !l.is_loopback() && is_down(l)).collect();
     let of = |l: &Link| addresses.iter().filter(|a| a.ifindex == l.index).collect::<Vec<_>>();
     // The far end is in the connected network of a device that is down.
     let far = match case.question.role {
@@ -322,6 +335,28 @@ mod tests {
         let locus = Locus::Link { dev: "eth1".into(), index: 3 };
         let scene = scene.forward(&[Stage::Link], End::Dropped { locus }).timeout(3000).captured();
         assert!(matches!(proven(scene.judge(&CAUSE)).locus, Locus::Link { index: 2, .. }));
+    }
+
+    #[test]
+    fn the_loopback_device_is_needed_for_loopback_addresses_and_the_hosts_own() {
+        let mut lo = link(1, "lo");
+        lo.flags = 0x8;
+        lo.hw_type = 772;
+        let mut scene = Scene::client("127.0.0.1", 80);
+        scene.put(netwhy_facts::link::Links(vec![lo.clone(), link(2, "eth0")]));
+        let scene =
+            scene.forward(&[Stage::Routing], no_route("127.0.0.1")).errno("ENETUNREACH", 0).captured();
+        let f = proven(scene.judge(&CAUSE));
+        assert_eq!(f.fix[0].command, "ip link set dev lo up");
+        let mut scene = Scene::client("198.51.100.1", 80);
+        scene.put(netwhy_facts::link::Links(vec![lo.clone(), link(2, "eth0")]));
+        let locus = Locus::Link { dev: "lo".into(), index: 1 };
+        let scene = scene.forward(&[Stage::Link], End::Dropped { locus }).timeout(3000).captured();
+        proven(scene.judge(&CAUSE));
+        // A flow to elsewhere does not need it.
+        let mut scene = Scene::client("203.0.113.2", 80);
+        scene.put(netwhy_facts::link::Links(vec![lo, link(2, "eth0")]));
+        silent(scene.timeout(3000).request_out().judge(&CAUSE));
     }
 
     #[test]

@@ -58,6 +58,8 @@ mod ipt_reject_reset;
 mod ipv6_disabled;
 mod link_down;
 mod link_no_carrier;
+mod loopback_down;
+mod loopback_down_own;
 mod martian_source;
 mod mtu_below_ipv6;
 mod multipath_dead_member;
@@ -253,6 +255,8 @@ pub static ALL: &[&Case] = &[
     &ipv6_disabled::CASE,
     &link_down::CASE,
     &link_no_carrier::CASE,
+    &loopback_down::CASE,
+    &loopback_down_own::CASE,
     &martian_source::CASE,
     &mtu_below_ipv6::CASE,
     &multipath_dead_member::CASE,
