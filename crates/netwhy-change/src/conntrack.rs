@@ -1,11 +1,14 @@
 //! Entries of the connection tracking table (nfnetlink subsystem 1, uapi
 //! `linux/netfilter/nfnetlink_conntrack.h`).
 
+mod entries;
+
 use std::net::{IpAddr, SocketAddr};
 
 use netwhy_sys::netlink::{NLM_F_CREATE, NLM_F_EXCL, Socket};
 use netwhy_wire::netlink::Builder;
 
+pub use self::entries::{CtNew, CtSet};
 use crate::words::family_of;
 use crate::{ChangeError, Result};
 

@@ -36,6 +36,17 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
+    /// The name of the kernel's error number, such as `ENOENT`, where there is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            ChangeError::Sys(error) => Some(error.errno.name()),
+            ChangeError::Netlink { error, .. } => error.errno().map(netwhy_sys::Errno::name),
+            ChangeError::Batch(BatchError::Refused(all)) => all.first().map(|(_, one)| one.errno.name()),
+            _ => None,
+        }
+    }
+
     /// Wraps a netlink error with what was attempted.
     pub fn netlink(what: impl Into<String>) -> impl FnOnce(NetlinkError) -> Self {
         let what = what.into();

@@ -3,9 +3,11 @@
 //!
 //! An entry is found by its exact tuple at once, however large the table. Without the source port the kernel
 //! is given a filter: it still passes over the whole table, twice (some 0.2 us an entry and pass), but sends
-//! only what fits. So ask with the source port where there is one: after the attempt. The table is never
-//! listed whole.
+//! only what fits. So ask with the source port where there is one: after the attempt. Only `listing` reads the
+//! table whole, as a stream.
 
+mod filter;
+mod listing;
 mod message;
 
 use std::collections::BTreeMap;
@@ -20,8 +22,10 @@ use netwhy_facts::{Family, Flow, Proto, Reading};
 use netwhy_sys::netlink::{Protocol, Socket};
 use netwhy_wire::netlink::Builder;
 
+pub use self::filter::{CtFilter, CtNat, CtSide};
+pub use self::listing::{CtEvent, CtSeen, CtTable};
 use self::message::{CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, part};
-pub use self::message::{entry, stats};
+pub use self::message::{cpu_stats, entry, expectation, listed, stats};
 
 use crate::collector::{Collector, read_text};
 use crate::error::CollectError;
@@ -385,7 +389,7 @@ mod tests {
     fn damaged_answers_end_without_panic() {
         for (_, bytes) in recorded(RECORDED) {
             damage(&bytes, 1000, |broken| {
-                let _ = entry(broken);
+                let _ = (entry(broken), listed(broken), expectation(broken), cpu_stats(broken));
                 let _ = stats(broken);
             });
         }

@@ -5,6 +5,7 @@
 //! refused by name, never ignored. Forms and texts come from manuals and observed output, never from GPL source.
 #![forbid(unsafe_code)]
 
+pub mod fast;
 pub mod flags;
 pub mod session;
 pub mod tools;

@@ -111,3 +111,87 @@ impl CtEntry {
         self.status & 2 != 0
     }
 }
+
+/// One entry as a listing of the whole table or an event shows it: [`CtEntry`] and what only a listing is
+/// asked for. What the kernel did not send is `None`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CtListed {
+    /// The entry; what the kernel did not send is 0 there.
+    pub entry: CtEntry,
+    /// Protocol state number (CTA_PROTOINFO_TCP_STATE, _SCTP_STATE, _DCCP_STATE).
+    pub proto_state: Option<u8>,
+    /// SCTP verification tags (original, reply).
+    pub vtags: Option<(u32, u32)>,
+    /// Seconds left (CTA_TIMEOUT); an offloaded entry has none.
+    pub timeout_s: Option<u32>,
+    /// CTA_MARK.
+    pub mark: Option<u32>,
+    /// CTA_ZONE.
+    pub zone: Option<u16>,
+    /// Zone of the original direction only (CTA_TUPLE_ZONE).
+    pub orig_zone: Option<u16>,
+    /// Zone of the reply direction only.
+    pub reply_zone: Option<u16>,
+    /// Packets and bytes of the original direction, when accounting is on.
+    pub orig_counters: Option<(u64, u64)>,
+    /// The same of the reply direction.
+    pub reply_counters: Option<(u64, u64)>,
+    /// References held (CTA_USE).
+    pub uses: Option<u32>,
+    /// CTA_ID.
+    pub id: Option<u32>,
+    /// Made at, nanoseconds since 1970 (CTA_TIMESTAMP_START), when nf_conntrack_timestamp is on.
+    pub start_ns: Option<u64>,
+    /// Ended at, nanoseconds since 1970.
+    pub stop_ns: Option<u64>,
+    /// Helper (CTA_HELP_NAME).
+    pub helper: Option<String>,
+    /// Security context (CTA_SECCTX_NAME).
+    pub secctx: Option<String>,
+    /// Label bits (CTA_LABELS).
+    pub labels: Option<Vec<u8>>,
+}
+
+/// What happened to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CtChange {
+    /// It was made.
+    New,
+    /// It changed.
+    Update,
+    /// It ended.
+    Destroy,
+}
+
+/// Statistics of one CPU as the kernel sends them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CtCpuStats {
+    /// The CPU.
+    pub cpu: u16,
+    /// Name (CTA_STATS_* in lower case) and count since boot, in the kernel's order of numbers; only those sent.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// An expectation: a connection that a helper announced (IPCTNL_MSG_EXP_GET).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CtExpect {
+    /// What is expected.
+    pub tuple: CtTuple,
+    /// Which bits of it count.
+    pub mask: CtTuple,
+    /// The connection it belongs to.
+    pub master: CtTuple,
+    /// Seconds left.
+    pub timeout_s: Option<u32>,
+    /// Kernel id.
+    pub id: Option<u32>,
+    /// Helper's name.
+    pub helper: Option<String>,
+    /// Zone.
+    pub zone: Option<u16>,
+    /// NF_CT_EXPECT_* bits: 1 permanent, 2 inactive, 4 made by user space.
+    pub flags: u32,
+    /// Class of the helper's policy.
+    pub class: u32,
+}

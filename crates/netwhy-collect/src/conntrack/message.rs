@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netwhy_facts::conntrack::{CtEntry, CtStats, CtTuple};
+use netwhy_facts::conntrack::{CtCpuStats, CtEntry, CtExpect, CtListed, CtStats, CtTuple};
 use netwhy_wire::netlink::Builder;
 
 use crate::fields::Fields;
@@ -11,7 +11,7 @@ use crate::fields::Fields;
 const HEADER: usize = 4;
 pub(super) const CTA_TUPLE_ORIG: u16 = 1;
 pub(super) const CTA_TUPLE_REPLY: u16 = 2;
-const CTA_FILTER: u16 = 25;
+pub(super) const CTA_FILTER: u16 = 25;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
@@ -28,7 +28,10 @@ pub(super) mod part {
 /// An entry (`IPCTNL_MSG_CT_NEW`); `None` without both tuples.
 #[must_use]
 pub fn entry(payload: &[u8]) -> Option<CtEntry> {
-    let f = Fields::of(payload.get(HEADER..)?);
+    entry_of(&Fields::of(payload.get(HEADER..)?))
+}
+
+fn entry_of(f: &Fields<'_>) -> Option<CtEntry> {
     let tcp_state = || Fields::of(Fields::of(f.bytes(4)?).bytes(1)?).u8(1);
     let packets = |kind| Fields::of(f.bytes(kind)?).be64(1);
     Some(CtEntry {
@@ -42,6 +45,88 @@ pub fn entry(payload: &[u8]) -> Option<CtEntry> {
         id: f.be32(12).unwrap_or(0),
         packets: packets(9).zip(packets(10)),
     })
+}
+
+/// An entry with all that a listing or an event carries.
+#[must_use]
+pub fn listed(payload: &[u8]) -> Option<CtListed> {
+    let f = Fields::of(payload.get(HEADER..)?);
+    let entry = entry_of(&f)?;
+    let info = f.bytes(4).map(Fields::of);
+    let info = info.as_ref();
+    let sctp = info.and_then(|info| info.bytes(3)).map(Fields::of);
+    let state = |kind| Fields::of(info?.bytes(kind)?).u8(1);
+    let counters = |kind| {
+        let pair = Fields::of(f.bytes(kind)?);
+        Some((pair.be64(1)?, pair.be64(2)?))
+    };
+    let zone_of = |kind: u16| Fields::of(f.bytes(kind.into())?).be16(3);
+    let stamps = f.bytes(20).map(Fields::of);
+    let stamp = |kind| stamps.as_ref()?.be64(kind);
+    Some(CtListed {
+        proto_state: state(1).or_else(|| state(3)).or_else(|| state(2)),
+        vtags: sctp.and_then(|sctp| Some((sctp.be32(2)?, sctp.be32(3)?))),
+        timeout_s: f.be32(7),
+        mark: f.be32(8),
+        zone: f.be16(18),
+        orig_zone: zone_of(CTA_TUPLE_ORIG),
+        reply_zone: zone_of(CTA_TUPLE_REPLY),
+        orig_counters: counters(9),
+        reply_counters: counters(10),
+        uses: f.be32(11),
+        id: f.be32(12),
+        start_ns: stamp(1),
+        stop_ns: stamp(2),
+        helper: f.bytes(5).and_then(|help| Fields::of(help).text(1)),
+        secctx: f.bytes(19).and_then(|context| Fields::of(context).text(1)),
+        labels: f.bytes(22).map(<[u8]>::to_vec),
+        entry,
+    })
+}
+
+/// An expectation (`IPCTNL_MSG_EXP_NEW`).
+#[must_use]
+pub fn expectation(payload: &[u8]) -> Option<CtExpect> {
+    let f = Fields::of(payload.get(HEADER..)?);
+    Some(CtExpect {
+        master: tuple(f.bytes(1)?)?,
+        tuple: tuple(f.bytes(2)?)?,
+        mask: tuple(f.bytes(3)?)?,
+        timeout_s: f.be32(4),
+        id: f.be32(5),
+        helper: f.text(6),
+        zone: f.be16(7),
+        flags: f.be32(8).unwrap_or(0),
+        class: f.be32(9).unwrap_or(0),
+    })
+}
+
+/// One CPU's statistics under their names.
+#[must_use]
+pub fn cpu_stats(payload: &[u8]) -> CtCpuStats {
+    let f = Fields::of(payload.get(HEADER..).unwrap_or(&[]));
+    let names = [
+        "",
+        "searched",
+        "found",
+        "new",
+        "invalid",
+        "ignore",
+        "delete",
+        "delete_list",
+        "insert",
+        "insert_failed",
+        "drop",
+        "early_drop",
+        "error",
+        "search_restart",
+        "clash_resolve",
+        "chaintoolong",
+    ];
+    let sent =
+        names.iter().enumerate().filter_map(|(kind, name)| Some(((*name).to_owned(), f.be32(kind)?.into())));
+    let cpu = payload.get(2..4).and_then(|id| id.try_into().ok()).map_or(0, u16::from_be_bytes);
+    CtCpuStats { cpu, counters: sent.collect() }
 }
 
 fn tuple(nest: &[u8]) -> Option<CtTuple> {
@@ -131,7 +216,7 @@ pub(super) fn filtered(direction: u16, tuple: &CtTuple, parts: u32) -> Builder {
     request
 }
 
-fn write(request: &mut Builder, direction: u16, tuple: &CtTuple) {
+pub(super) fn write(request: &mut Builder, direction: u16, tuple: &CtTuple) {
     let four = tuple.src.is_ipv4();
     request.nest(direction, |nest| {
         nest.nest(1, |ip| {
