@@ -1,0 +1,23 @@
+//! The shipped tools: each a script in `probes/` whose header says how it is called and shown.
+//!
+//! | module | one sentence |
+//! |---|---|
+//! | [`tools`] | the list |
+//! | [`header`] | what a script says of itself |
+//! | [`options`] | arguments become named parameters of the script |
+//! | [`select`] | parts of a script that depend on the kernel |
+//! | [`columns`] | records as lines |
+//! | [`manual`] | `--help` and docs/tools.md |
+//! | [`run`] | from arguments to an exit code |
+#![forbid(unsafe_code)]
+
+pub mod columns;
+pub mod header;
+mod hist;
+pub mod manual;
+mod names;
+pub mod options;
+pub mod run;
+pub mod select;
+mod show;
+pub mod tools;
