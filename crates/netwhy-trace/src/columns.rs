@@ -61,20 +61,21 @@ enum Format {
     /// User, of an id.
     User,
     Hex,
-    /// Reason without its common prefix.
+    /// Drop or reset reason without its common prefix.
     Reason,
-    /// State of a congestion control (Open, Disorder, ..).
+    /// State of a congestion control (`open`, `disorder`, ..).
     Congestion,
-    /// Type of an ICMP message is a number; its family comes with it.
+    /// Name of an IP protocol.
     Proto,
     /// State of a neighbour.
     Neighbour,
-    /// A link-layer address of raw bytes.
+    /// Name of a softirq.
     Softirq,
-    /// Path of a cgroup by id is the kernel's; the id stays.
+    /// Type of a socket.
     Socktype,
+    /// Family of a socket.
     Family,
-    /// Ethertype.
+    /// Name of an ethertype.
     Ether,
 }
 
@@ -249,7 +250,10 @@ pub(crate) fn line(
     out.push('\n');
     for column in columns.iter().filter(|c| c.below) {
         if let Some(Value::Stack(frames)) = fields.field(&column.path) {
-            for frame in frames {
+            // The first frames are those of the probe itself.
+            let own = ["bpf_prog_", "bpf_trace_run", "__traceiter_", "__bpf_trace_"];
+            let begin = frames.iter().position(|frame| !own.iter().any(|prefix| frame.starts_with(prefix)));
+            for frame in frames.iter().skip(begin.unwrap_or(0)) {
                 out.push('\t');
                 out.push_str(frame);
                 out.push('\n');

@@ -1,6 +1,7 @@
 //! A tool from its arguments to its exit code.
 
 use std::io::{BufWriter, Write};
+use std::os::fd::OwnedFd;
 
 use netwhy_bpf::kernel::Kernel;
 use netwhy_bpf::load::LoadError;
@@ -103,17 +104,18 @@ fn with_kernel(tool: &Tool, call: &Call) -> Result<(), String> {
         return Ok(());
     }
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout());
-    run(tool, call, &spec, &kernel, &mut out, || Ok(())).map_err(|error| explained(error.into()))
+    run(tool, call, &spec, &kernel, &mut out, || Ok(None)).map_err(|error| explained(error.into()))
 }
 
-/// Runs a compiled tool; `ready` is called once everything is attached and the headings are written.
+/// Runs a compiled tool; `ready` is called once everything is attached and the headings are written. The run ends
+/// when a descriptor it returns becomes readable.
 pub fn run(
     tool: &Tool,
     call: &Call,
     spec: &ProgramSpec,
     kernel: &Kernel,
     out: &mut dyn Write,
-    mut ready: impl FnMut() -> std::io::Result<()>,
+    mut ready: impl FnMut() -> std::io::Result<Option<OwnedFd>>,
 ) -> Result<(), RunError> {
     let show = std::cell::RefCell::new(Show::new(tool, call, out));
     let mut shared = Shared(&show);
@@ -124,8 +126,7 @@ pub fn run(
         sink: Some(&mut shared),
         ready: Box::new(|| {
             show.borrow_mut().begin(call.number("duration"))?;
-            ready()?;
-            Ok(None)
+            ready()
         }),
     };
     let outcome = session::run(spec, kernel, options)?;

@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Run a probe script in bpftrace's language
     #[command(visible_alias = "bpftrace")]
     Probe(ProbeArgs),
+    /// Run a shipped tracing tool (tcplife, tcpdrop, ...); `netwhy TOOL` does the same, --list shows them
+    #[command(disable_help_flag = true)]
+    Trace(TraceArgs),
     /// Faults on purpose in private network namespaces: list, try, shell, score
     Lab(LabArgs),
     /// Completions for a shell, on standard output
@@ -116,6 +119,14 @@ pub(crate) struct ConnectArgs {
     /// Also write every fact of this answer to a file, for replay
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+}
+
+/// `netwhy trace`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TraceArgs {
+    /// The tool and its options: `netwhy trace TOOL --help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "TOOL")]
+    pub(crate) args: Vec<String>,
 }
 
 /// `netwhy walk`

@@ -21,6 +21,10 @@ fn main() -> ExitCode {
     if let Some(asked) = compat::asked(&args) {
         return ExitCode::from(asked.run());
     }
+    if let Some((name, rest)) = tool_of(&args) {
+        let rest: Vec<String> = rest.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        return ExitCode::from(netwhy_trace::run::main(name, &rest));
+    }
     let cli = match cli::Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -37,4 +41,15 @@ fn main() -> ExitCode {
             ExitCode::from(if error.is::<cli::Usage>() { 2 } else { 5 })
         }
     }
+}
+
+/// The shipped tool that is meant, by the name netwhy is called with or by the first word, and its arguments.
+fn tool_of(args: &[std::ffi::OsString]) -> Option<(&'static str, &[std::ffi::OsString])> {
+    let by_name = netwhy_trace::tools::tool_of(args.first()?);
+    if let Some(name) = by_name {
+        return Some((name, args.get(1..)?));
+    }
+    // A word, not a path: `netwhy ./tcplife` is no tool.
+    let word = args.get(1).filter(|word| !word.to_string_lossy().contains('/'))?;
+    Some((netwhy_trace::tools::tool_of(word)?, args.get(2..)?))
 }

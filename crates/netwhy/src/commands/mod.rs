@@ -7,6 +7,7 @@ mod facts;
 mod lab;
 mod probe;
 mod schema;
+mod trace;
 mod walk;
 
 use clap::CommandFactory;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Facts(args) => facts::run(&args, global),
         Command::Capabilities => capabilities::run(global),
         Command::Probe(args) => probe::run(&args, global),
+        Command::Trace(args) => trace::run(&args, global),
         Command::Schema => schema::run(global),
     }
 }

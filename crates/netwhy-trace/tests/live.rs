@@ -1,0 +1,8 @@
+//! Every tool sees what it is there for, made in two private namespaces over a veth pair.
+//!
+//! Longer than it looks: one module a family of tools, below `live/`.
+
+mod live {
+    mod net;
+    mod tcp;
+}
