@@ -98,6 +98,7 @@ impl FlowWindow {
             packets: captured.frames.iter().filter_map(|frame| decode(frame, self.offset)).collect(),
             dropped: captured.dropped,
             beyond_bound: captured.beyond_bound,
+            of_others: 0,
         }
     }
 }

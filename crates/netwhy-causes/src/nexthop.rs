@@ -161,7 +161,7 @@ mod tests {
         let mut facts = scene.facts.clone();
         let packets = scene.packets.clone().unwrap_or_default();
         facts.put(netwhy_facts::Reading::known(
-            FlowCapture { packets, dropped: 0, beyond_bound: 0 },
+            FlowCapture { packets, dropped: 0, beyond_bound: 0, of_others: 0 },
             "test",
             1,
         ));

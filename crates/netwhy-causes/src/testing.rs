@@ -479,7 +479,7 @@ impl Scene {
             self.facts.put_after(Reading::known(Mib(self.mib.1.clone()), "/proc/net/snmp", 2_000_001));
         }
         if let Some(packets) = self.packets.take() {
-            self.put(FlowCapture { packets, dropped: 0, beyond_bound: 0 });
+            self.put(FlowCapture { packets, dropped: 0, beyond_bound: 0, of_others: 0 });
         }
         assert!(cause.roles.contains(&self.question.role), "{} is not judged in this role", cause.id);
         let seen = Seen::of(&self.facts, &self.flow, &self.forward, self.question.role, self.question.from);

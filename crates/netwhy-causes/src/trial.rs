@@ -167,7 +167,12 @@ mod tests {
     fn trials(scene: Scene) -> Vec<String> {
         let mut scene = scene;
         if let Some(packets) = scene.packets.take() {
-            scene.put(netwhy_facts::capture::FlowCapture { packets, dropped: 0, beyond_bound: 0 });
+            scene.put(netwhy_facts::capture::FlowCapture {
+                packets,
+                dropped: 0,
+                beyond_bound: 0,
+                of_others: 0,
+            });
         }
         let paths = [FlowPaths {
             flow: scene.flow.clone(),

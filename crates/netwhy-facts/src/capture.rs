@@ -1,6 +1,6 @@
 //! Headers of the question's own flow as they left and arrived. Filled by a filtered AF_PACKET capture.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ pub struct FlowCapture {
     pub dropped: u64,
     /// Packets beyond the bound that were counted but not kept.
     pub beyond_bound: u64,
+    /// Packets left out because they belong to other connections to the same target.
+    #[serde(default)]
+    pub of_others: u64,
 }
 
 impl Fact for FlowCapture {
@@ -83,6 +86,31 @@ impl CapturedPacket {
 }
 
 impl FlowCapture {
+    /// Leaves out what belongs to other connections with the same target: the filter cannot know the source port
+    /// the kernel will choose, and a host may talk to its database all the time. `ends` are the local ends of our
+    /// own attempts. Where the source `may_be_translated` on its way out, packets from other addresses stay, and
+    /// all stay if neither those nor any with an end of ours are seen.
+    pub fn keep_own(&mut self, ends: &[SocketAddr], may_be_translated: bool) {
+        let is_transport =
+            |p: &CapturedPacket| p.icmp.is_none() && p.arp.is_none() && matches!(p.proto, 6 | 17);
+        let is = |addr: IpAddr, port: u16, end: &SocketAddr| {
+            end.port() == port && end.ip().to_canonical() == addr.to_canonical()
+        };
+        let is_own =
+            |p: &CapturedPacket| ends.iter().any(|end| is(p.src, p.sport, end) || is(p.dst, p.dport, end));
+        let from_our_address = |p: &CapturedPacket| {
+            let ours = |addr: IpAddr| ends.iter().any(|end| end.ip().to_canonical() == addr.to_canonical());
+            ours(p.src) || ours(p.dst)
+        };
+        let surely = |p: &CapturedPacket| is_transport(p) && (is_own(p) || !from_our_address(p));
+        if ends.is_empty() || (may_be_translated && !self.packets.iter().any(surely)) {
+            return;
+        }
+        let before = self.packets.len();
+        self.packets.retain(|p| !is_transport(p) || is_own(p) || (may_be_translated && !from_our_address(p)));
+        self.of_others += (before - self.packets.len()) as u64;
+    }
+
     /// Packets from the flow's source to its destination (before translation), and back.
     pub fn toward<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = &'a CapturedPacket> + 'a {
         self.packets.iter().filter(move |p| {
@@ -94,5 +122,64 @@ impl FlowCapture {
         self.packets.iter().filter(move |p| {
             p.icmp.is_none() && p.arp.is_none() && p.src == flow.dst && p.sport == flow.dport
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(src: &str, dst: &str) -> CapturedPacket {
+        let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+        CapturedPacket {
+            at: 0,
+            ifindex: 2,
+            out: true,
+            pkttype: 4,
+            src: src.ip(),
+            dst: dst.ip(),
+            proto: 6,
+            sport: src.port(),
+            dport: dst.port(),
+            tcp_flags: 0x10,
+            seq: 0,
+            ack: 0,
+            window: 0,
+            ttl: 64,
+            len: 52,
+            icmp: None,
+            arp: None,
+            mac_src: None,
+            mac_dst: None,
+            vlan: None,
+        }
+    }
+
+    fn kept(packets: &[CapturedPacket], may_be_translated: bool) -> (Vec<u16>, u64) {
+        let mut capture = FlowCapture { packets: packets.to_vec(), ..FlowCapture::default() };
+        capture.keep_own(&["198.51.100.1:40000".parse().unwrap()], may_be_translated);
+        (capture.packets.iter().map(|p| p.sport).collect(), capture.of_others)
+    }
+
+    #[test]
+    fn packets_of_another_connection_to_the_same_target_are_left_out() {
+        let own = packet("198.51.100.1:40000", "203.0.113.2:80");
+        let other = packet("198.51.100.1:51000", "203.0.113.2:80");
+        let answer = packet("203.0.113.2:80", "198.51.100.1:40000");
+        let error = CapturedPacket { icmp: Some((3, 1, 0)), sport: 1, ..own.clone() };
+        let all = [own, other.clone(), answer, error];
+        assert_eq!(kept(&all, false), (vec![40000, 80, 1], 1));
+        // None of ours left: then what the others sent is not ours either.
+        assert_eq!(kept(&[other], false), (vec![], 1));
+    }
+
+    #[test]
+    fn a_translated_source_is_still_ours() {
+        let own = packet("198.51.100.1:40000", "203.0.113.2:80");
+        let translated = packet("192.0.2.7:1024", "203.0.113.2:80");
+        let other = packet("198.51.100.1:51000", "203.0.113.2:80");
+        assert_eq!(kept(&[own, translated.clone(), other.clone()], true), (vec![40000, 1024], 1));
+        // With a port chosen anew on the same address nothing tells ours from others.
+        assert_eq!(kept(&[other], true), (vec![51000], 0));
     }
 }

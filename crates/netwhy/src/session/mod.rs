@@ -89,7 +89,7 @@ impl Session {
         }
         let window = self.arm(&paths);
         self.reproduce(&paths, &window);
-        self.close(window);
+        self.close(window, &paths);
         self.reframe();
         // Now the source port is known: the entry is found without a walk through the table.
         let entries = self.ct_entries();

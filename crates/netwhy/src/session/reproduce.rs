@@ -105,10 +105,13 @@ impl Session {
 
     /// Whether packets leave although the prediction says they cannot.
     fn left_all_the_same(&self, paths: &[FlowPaths], window: &Window) -> bool {
-        window
-            .capture
-            .so_far()
-            .is_some_and(|so_far| self.seen_so_far(paths, so_far).iter().any(|s| s.requests_out > 0))
+        // Other connections to the target go on meanwhile; what opens one is most likely ours.
+        let is_tcp = self.question.target.proto == netwhy_facts::Proto::Tcp;
+        window.capture.so_far().is_some_and(|so_far| {
+            self.seen_so_far(paths, so_far)
+                .iter()
+                .any(|s| if is_tcp { s.syn_out > 0 } else { s.requests_out > 0 })
+        })
     }
 
     fn seen_so_far(&self, paths: &[FlowPaths], so_far: FlowCapture) -> Vec<Seen> {

@@ -7,6 +7,8 @@ use netwhy_capture::{FlowFilter, Options, Tuple};
 use netwhy_causes::engine::FlowPaths;
 use netwhy_collect::neigh::NeighFilter;
 use netwhy_facts::attempt::{Attempts, Outcome};
+use netwhy_facts::capture::FlowCapture;
+use netwhy_facts::conntrack::CtEntry;
 use netwhy_facts::mib::Mib;
 use netwhy_facts::neigh::Neighbours;
 use netwhy_facts::nft::Nft;
@@ -35,7 +37,7 @@ impl Session {
     }
 
     /// Takes the second samples, counters first.
-    pub(super) fn close(&mut self, window: Window) {
+    pub(super) fn close(&mut self, window: Window, paths: &[FlowPaths]) {
         let c = &self.collector;
         self.facts.put_after(c.mib());
         self.facts.put_after(c.softnet());
@@ -56,11 +58,37 @@ impl Session {
         self.facts.put_after(sockets);
         self.facts.put(c.kernel_log(self.started_monotonic));
         self.gather_owners();
-        self.facts.put(window.capture.close());
+        self.facts.put(self.own_packets(window.capture.close(), paths));
         // Events come with the probe engine; until then their absence is said, not hidden.
         self.facts.put(Reading::<netwhy_facts::event::KernelEvents>::unsupported(
             "this build has no probe engine yet",
         ));
+    }
+
+    /// A client's capture without the packets of other connections to the same target.
+    fn own_packets(&self, mut capture: Reading<FlowCapture>, paths: &[FlowPaths]) -> Reading<FlowCapture> {
+        if let Reading::Known { value, .. } = &mut capture
+            && self.question.role == Role::Client
+            && let Some(attempts) = self.facts.value::<Attempts>()
+        {
+            let ends: Vec<_> = attempts.0.iter().filter_map(|attempt| attempt.local).collect();
+            let may = self.may_translate();
+            let translated = paths.iter().any(|p| {
+                p.forward.ct.as_ref().is_some_and(CtEntry::is_snat) || (may && !p.forward.is_certain())
+            });
+            value.keep_own(&ends, translated);
+        }
+        capture
+    }
+
+    /// Whether rules that translate may exist here; not knowing counts as yes.
+    fn may_translate(&self) -> bool {
+        let nft = self
+            .facts
+            .value::<Nft>()
+            .map(|nft| nft.chains.iter().any(|chain| chain.chain_type.as_deref() == Some("nat")));
+        let legacy = self.facts.value::<Xtables>().map(|all| all.0.iter().any(|table| table.name == "nat"));
+        nft.unwrap_or(true) || legacy.unwrap_or(true)
     }
 
     /// Whether connections have to be counted: a client found no free port, or a listener turned connections away.
