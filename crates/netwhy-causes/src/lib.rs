@@ -28,6 +28,7 @@ pub mod target;
 pub(crate) mod testing;
 pub(crate) mod tls;
 pub mod trial;
+pub mod within;
 
 pub use case::Case;
 pub use cause::{Cause, Finding, Layer, Scope, Verdict};

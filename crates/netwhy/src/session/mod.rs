@@ -18,9 +18,11 @@ use netwhy_causes::Report;
 use netwhy_causes::engine;
 use netwhy_causes::predict::predict;
 use netwhy_causes::report::{Cost, HandOff, Overall, QuestionOut, SCHEMA};
+use netwhy_causes::within::Within;
 use netwhy_collect::Collector;
 use netwhy_facts::question::Role;
 use netwhy_facts::{Facts, Question};
+use netwhy_sys::netns::NetnsRef;
 
 use crate::place::Place;
 
@@ -133,7 +135,7 @@ impl Session {
             .value()
             .map_or(0, |c| c.packets.len() as u64);
         let hand_off = (judgement.verdict == Overall::Outside).then(|| self.hand_off(&judgement));
-        Report {
+        let report = Report {
             schema: SCHEMA,
             question: QuestionOut {
                 scenario: "connect".into(),
@@ -165,6 +167,17 @@ impl Session {
                 events,
                 lost,
             },
+        };
+        // Asked about another namespace, the commands have to speak of that one too.
+        let within = self.options.netns_name.as_deref().and_then(|word| match NetnsRef::parse(word) {
+            NetnsRef::Current => None,
+            NetnsRef::Name(name) => Some(Within::name(&name)),
+            NetnsRef::Pid(pid) => Some(Within::pid(pid)),
+            NetnsRef::Path(path) => Some(Within::path(&path.to_string_lossy())),
+        });
+        match within {
+            Some(within) => report.within(&within),
+            None => report,
         }
     }
 
