@@ -41,6 +41,9 @@ pub struct Try {
     pub dst: SocketAddr,
     /// Source port; 0 lets the kernel choose.
     pub sport: u16,
+    /// Whether bind(2) chooses the port and not connect(2): the kernel takes the ports of one from the even half of its
+    /// range and those of the other from the odd half, which a hash that spreads flows may keep apart.
+    pub bound: bool,
     /// What differs from the plain reproduction, as it is to stand in the attempt.
     pub variant: Option<String>,
     /// What UDP sends.
@@ -60,6 +63,7 @@ impl Try {
             proto,
             dst,
             sport: 0,
+            bound: false,
             variant: None,
             payload: Vec::new(),
             linger: Duration::from_millis(100),

@@ -12,6 +12,7 @@
 //! | [`neigh`] | an address on the link, for whoever answers to it | `path::NeighProbe` |
 //! | [`path`] | the hops toward the target, with its own kind of packets | `path::Path` |
 //! | [`pmtu`] | the target, with packets of chosen sizes | `path::PathMtu` |
+//! | [`syn`] | the target, with a SYN that leaves an option out | `attempt::Attempts` |
 //! | [`tls`] | the server, without refusing it | `tls::TlsHandshakes` |
 //! | [`http`] | the server, for the head of an answer | `tls::HttpAnswers` |
 //! | [`capture`] | nobody: listens to the question's own packets meanwhile | `capture::FlowCapture` |
@@ -28,6 +29,7 @@ pub mod path;
 pub mod pmtu;
 mod speak;
 mod stream;
+pub mod syn;
 #[cfg(test)]
 mod testing;
 pub mod tls;

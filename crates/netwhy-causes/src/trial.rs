@@ -7,6 +7,7 @@ use netwhy_facts::address::Addresses;
 use netwhy_facts::attempt::{Attempt, Attempts, Outcome};
 use netwhy_facts::link::Links;
 use netwhy_facts::route::{RouteType, Routes};
+use netwhy_facts::sysctl::Sysctls;
 use netwhy_facts::{Facts, Flow, IpNet, Locus, Proto, Question, Role};
 use netwhy_walk::{End, Path};
 
@@ -36,6 +37,69 @@ impl Trial {
             (None, None) => "again".into(),
         }
     }
+}
+
+/// A SYN to send by hand: what it is called among the facts, and what it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct SynTrial {
+    pub variant: String,
+    pub ecn: bool,
+    pub sack: bool,
+    pub timestamps: bool,
+    pub window_scale: bool,
+}
+
+/// How a SYN by hand is called that carries all that the kernel's own does.
+pub const AS_SENT: &str = "as-sent";
+/// The same without any option but the segment size.
+pub const WITHOUT_OPTIONS: &str = "without-options";
+/// The same question from other source ports.
+pub const OTHER_PORT: &str = "other-source-port";
+/// The same question from the source port that failed.
+pub const SAME_PORT: &str = "same-source-port";
+
+/// The SYNs that tell whether an option is what gets lost: as the kernel sends them here, and each with one thing
+/// left out. Empty where the settings are not known.
+pub fn syns(facts: &Facts) -> Vec<SynTrial> {
+    let Some(settings) = facts.value::<Sysctls>() else { return Vec::new() };
+    let on = |name: &str| settings.number(&format!("net.ipv4.{name}")).is_some_and(|n| n > 0);
+    // 1 asks for it; 2, the usual, only grants it. 3 and above ask for accurate ECN, which begins with the same flags.
+    let ecn = settings.number("net.ipv4.tcp_ecn").is_some_and(|n| n == 1 || n >= 3);
+    let (sack, timestamps) = (on("tcp_sack"), on("tcp_timestamps"));
+    let window_scale = on("tcp_window_scaling");
+    let all = SynTrial { variant: AS_SENT.into(), ecn, sack, timestamps, window_scale };
+    let less = |variant: &str, change: fn(&mut SynTrial)| {
+        let mut one = SynTrial { variant: variant.into(), ..all.clone() };
+        change(&mut one);
+        one
+    };
+    let mut out = vec![
+        all.clone(),
+        less("without-ecn", |s| s.ecn = false),
+        less("without-sack", |s| s.sack = false),
+        less("without-timestamps", |s| s.timestamps = false),
+        less("without-window-scale", |s| s.window_scale = false),
+        less(WITHOUT_OPTIONS, |s| {
+            (s.ecn, s.sack, s.timestamps, s.window_scale) = (false, false, false, false);
+        }),
+    ];
+    // What is not sent cannot be left out.
+    let carries = |s: &SynTrial| (s.ecn, s.sack, s.timestamps, s.window_scale);
+    out.retain(|s| s.variant == AS_SENT || carries(s) != carries(&all));
+    out
+}
+
+/// Whether the connection requests of a flow left this host and vanished without a word.
+pub fn vanished(case: &Case<'_>) -> bool {
+    let s = &case.seen;
+    case.flow.proto == Proto::Tcp
+        && case.timed_out()
+        && s.syn_out > 0
+        && s.answers_in + s.resets_in == 0
+        && s.icmp_in.is_empty()
+        && case.icmp_remote().is_empty()
+        && !case.target_is_local()
 }
 
 /// The trials worth making after the plain attempts failed.
@@ -206,6 +270,23 @@ mod tests {
         let refused = two_ways().errno("ECONNREFUSED", 1).request_out().reset_in();
         assert!(trials(refused).is_empty());
         assert!(trials(two_ways()).is_empty());
+    }
+
+    #[test]
+    fn only_what_a_syn_carries_is_left_out() {
+        let names = |settings: &[(&str, &str)]| {
+            let mut scene = Scene::client("203.0.113.2", 80);
+            let known = settings.iter().map(|(k, v)| (format!("net.ipv4.{k}"), v.to_string()));
+            scene.put(Sysctls(known.collect()));
+            syns(&scene.facts).into_iter().map(|s| s.variant).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[("tcp_ecn", "2")]), ["as-sent"]);
+        assert_eq!(names(&[("tcp_ecn", "1")]), ["as-sent", "without-ecn", "without-options"]);
+        assert_eq!(
+            names(&[("tcp_sack", "1"), ("tcp_timestamps", "2"), ("tcp_window_scaling", "0")]),
+            ["as-sent", "without-sack", "without-timestamps", "without-options"]
+        );
+        assert!(syns(&Facts::new()).is_empty());
     }
 
     #[test]

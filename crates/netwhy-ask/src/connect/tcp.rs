@@ -1,5 +1,6 @@
 //! One TCP connection, made and watched without sending a byte.
 
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -43,7 +44,15 @@ fn prepare(what: &Try, victim: &Victim) -> Result<Socket> {
     let socket = Socket::open(Family::of(what.dst.ip()), Kind::Tcp)?;
     // Changes nothing for a connection being made: an ICMP error ends that with or without the queue.
     socket.queue_errors(true)?;
+    if what.sport != 0 {
+        // The port of an attempt that is over may still be held by the ones before it.
+        socket.set_reuse_address()?;
+    }
     victim.dress(&socket, what.dst.ip(), what.sport)?;
+    if what.bound && what.sport == 0 && victim.source.is_none() {
+        let any = if what.dst.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        socket.bind((any, 0).into())?;
+    }
     if let Some(bytes) = what.max_segment {
         socket.set_max_segment(bytes)?;
     }

@@ -27,6 +27,7 @@ use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
+use crate::trial;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -48,28 +49,37 @@ fn judge(case: &Case<'_>) -> Verdict {
     let Some(all) = case.facts.latest::<Attempts>().value() else { return Verdict::Silent };
     let of = |variant: &str| -> Vec<&Attempt> {
         let mine = |a: &&Attempt| {
-            a.dst == case.flow.dst && a.dport == case.flow.dport && a.variant.as_deref() == Some(variant)
+            a.dst == case.flow.dst
+                && a.dport == case.flow.dport
+                && a.variant.as_deref() == Some(variant)
+                // What this host itself refused says nothing of the path.
+                && (a.outcome == Outcome::Timeout || trial::answered(a))
         };
         all.0.iter().filter(mine).collect()
     };
-    let (others, again) = (of("other-source-port"), of("same-source-port"));
+    let (others, again) = (of(trial::OTHER_PORT), of(trial::SAME_PORT));
     if others.is_empty() {
         return Verdict::Silent;
     }
     let silent = |a: &&&Attempt| a.outcome == Outcome::Timeout;
     let lost = others.iter().filter(silent).count();
+    let ports = |want: bool| -> Vec<String> {
+        let wanted = others.iter().filter(|a| (a.outcome == Outcome::Timeout) != want);
+        wanted.filter_map(|a| a.local).map(|l| l.port().to_string()).collect()
+    };
+    let (working, dead) = (ports(true), ports(false));
+    let list = |ports: &[String]| if ports.is_empty() { "none".into() } else { ports.join(", ") };
+    let repeated = match (again.len(), again.iter().filter(silent).count()) {
+        (0, _) => String::new(),
+        (n, lost) if n == lost => "; the failing one failed again".into(),
+        _ => "; the failing one was answered this time".into(),
+    };
     let evidence = Evidence::new(
         "source-ports",
-        format!(
-            "{} of {} other source ports were answered; the failing one was tried {} times more, {} in vain",
-            others.len() - lost,
-            others.len(),
-            again.len(),
-            again.iter().filter(silent).count()
-        ),
+        format!("other source ports: answered {}, not answered {}{repeated}", list(&working), list(&dead)),
         "connect(2)",
     )
-    .value(serde_json::json!({"others": others.len(), "others_lost": lost, "again": again.len()}));
+    .value(serde_json::json!({"answered": working, "not_answered": dead, "again": again.len()}));
     if lost == others.len() {
         return Verdict::ruled_out("no other source port was answered either", vec![evidence]);
     }

@@ -4,29 +4,34 @@
 //! connect() times out from this host, and works from another system or with a feature switched off.
 //!
 //! ## What happens
-//! A middlebox drops SYNs that carry TCP Fast Open, ECN, MPTCP, timestamps or another option it does not know.
+//! A middlebox drops SYNs that ask for ECN, or carry selective acknowledgements, timestamps or a window scale that it
+//! does not know.
 //!
 //! ## How netwhy knows
-//! The same connection attempt without the option was answered while the plain one was not.
+//! After silence it sends SYNs by hand, all at once, each from a port of its own: one as the kernel sends them here and
+//! one without each option. Only those without a certain one are answered; the one with all of them is not.
 //!
 //! ## Look-alikes
-//! A path that drops everything (path-or-remote-drop): the attempt without the option fails too.
+//! A path that drops everything (path-or-remote-drop): no SYN is answered, whatever it carries. One of several paths that
+//! is dead (one-bad-path): the SYN with all options is answered from another source port.
 //!
 //! ## What to do
-//! Switch the option off for this destination (ip route ... features, net.ipv4.tcp_ecn, tcp_fastopen, tcp_timestamps) and
-//! tell the owner of the middlebox.
+//! Switch the option off on this host until the owner of the middlebox has repaired it (net.ipv4.tcp_ecn, tcp_sack,
+//! tcp_timestamps, tcp_window_scaling).
 //!
 //! ## References
-//! RFC 3168 section 6.1.1.1, RFC 7413 section 7, RFC 8684 section 3.7; tcp(7).
+//! RFC 3168 section 6.1.1.1, RFC 7323 section 2, RFC 2018; tcp(7).
 
-use netwhy_facts::attempt::{Attempts, Outcome};
+use netwhy_facts::attempt::{Attempt, Attempts, Outcome, Phase};
 use netwhy_facts::question::Scenario;
-use netwhy_facts::{Locus, Proto, Role};
+use netwhy_facts::sysctl::Sysctls;
+use netwhy_facts::{Absence, Locus, Proto, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
+use crate::trial;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -36,17 +41,17 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client],
     layer: Layer::Path,
     scope: Scope::FailedFlow,
-    needs: &["attempts", "mib", "addresses"],
+    needs: &["attempts", "addresses", "capture", "sysctls"],
     explains: &["path-or-remote-drop"],
     judge,
 };
 
-/// Variant of an attempt, the option it leaves out, and the setting that switches it.
-const OPTIONS: [(&str, &str, &str); 4] = [
-    ("without-ecn", "ECN", "net.ipv4.tcp_ecn=0"),
-    ("without-fastopen", "TCP Fast Open", "net.ipv4.tcp_fastopen=0"),
-    ("without-timestamps", "timestamps", "net.ipv4.tcp_timestamps=0"),
-    ("without-mptcp", "MPTCP", "net.mptcp.enabled=0"),
+/// Variant of an attempt, the option it leaves out, the setting that switches it, and its value for off.
+const OPTIONS: [(&str, &str, &str, &str); 4] = [
+    ("without-ecn", "ECN", "net.ipv4.tcp_ecn", "2"),
+    ("without-sack", "selective acknowledgements", "net.ipv4.tcp_sack", "0"),
+    ("without-timestamps", "timestamps", "net.ipv4.tcp_timestamps", "0"),
+    ("without-window-scale", "a window scale", "net.ipv4.tcp_window_scaling", "0"),
 ];
 
 fn judge(case: &Case<'_>) -> Verdict {
@@ -54,40 +59,80 @@ fn judge(case: &Case<'_>) -> Verdict {
         return Verdict::Silent;
     }
     let Some(all) = case.facts.latest::<Attempts>().value() else { return Verdict::Silent };
-    for (variant, option, setting) in OPTIONS {
-        let tried = all.0.iter().find(|a| a.variant.as_deref() == Some(variant) && a.dst == case.flow.dst);
-        let Some(tried) = tried else { continue };
-        let evidence =
-            Evidence::new("variant", format!("without {option}: {}", words(&tried.outcome)), "connect(2)")
-                .value(words(&tried.outcome))
-                .window(tried.elapsed_us);
-        if tried.outcome == Outcome::Timeout {
-            return Verdict::ruled_out(format!("without {option} there is no answer either"), vec![evidence]);
+    let of = |variant: &str| {
+        all.0.iter().find(|a| {
+            a.variant.as_deref() == Some(variant) && a.dst == case.flow.dst && a.dport == case.flow.dport
+        })
+    };
+    let Some(control) = of(trial::AS_SENT) else { return Verdict::Silent };
+    if let Outcome::Error { name, .. } = &control.outcome
+        && control.phase == Phase::Socket
+    {
+        let needs = if matches!(name.as_str(), "EPERM" | "EACCES") {
+            Absence::Denied("CAP_NET_RAW".into())
+        } else {
+            Absence::Failed(name.clone())
+        };
+        return Verdict::unknown("whether an option of the SYN is what gets lost", needs);
+    }
+    let tried: Vec<_> = OPTIONS.iter().filter_map(|option| Some((option, of(option.0)?))).collect();
+    let bare = of(trial::WITHOUT_OPTIONS);
+    let words = |variant: &str, a: &Attempt| {
+        format!("{variant}: {}", if trial::answered(a) { "answered" } else { "no answer" })
+    };
+    let list: Vec<String> = std::iter::once(words("with all options", control))
+        .chain(tried.iter().map(|(option, a)| words(&format!("without {}", option.1), a)))
+        .chain(bare.map(|a| words("without any", a)))
+        .collect();
+    let evidence = Evidence::new("syns", format!("SYNs by hand, {}", list.join("; ")), "raw socket")
+        .value(list)
+        .window(control.elapsed_us);
+    if trial::answered(control) {
+        return Verdict::ruled_out(
+            "a SYN with the same options from another source port was answered",
+            vec![evidence],
+        );
+    }
+    let answered: Vec<_> =
+        tried.iter().filter(|(_, a)| trial::answered(a)).map(|(option, _)| *option).collect();
+    let bare_answered = bare.is_some_and(trial::answered);
+    let (option, firm) = match answered.as_slice() {
+        [] if bare_answered => (None, false),
+        [] => return Verdict::ruled_out("SYNs get no answer, whatever they carry", vec![evidence]),
+        // Without all of them, that one is left out too.
+        [one] => (Some(*one), bare.is_none() || bare_answered),
+        _ => {
+            return Verdict::ruled_out(
+                "SYNs are lost whatever they leave out: not an option",
+                vec![evidence],
+            );
         }
-        return Finding::new(
-            Locus::RemoteEndpoint { address: case.flow.dst, port: case.flow.dport, proto: Proto::Tcp },
-            format!("SYNs to {} with {option} get no answer, without it they do: something on the way drops them", case.flow.target()),
-        )
-        .maybe(case.ev_attempt())
-        .evidence(evidence)
-        .fix(
-            Fix::act(format!("switch {option} off for connections of this host (sysctl -w {setting}) until the middlebox is repaired"))
-                .risk("it concerns every connection of this host"),
-        )
-        .verify(case.ask_again())
-        .outside()
-        .proven();
-    }
-    Verdict::Silent
-}
-
-fn words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Ok => "answered".into(),
-        Outcome::Timeout => "no answer".into(),
-        Outcome::Error { name, .. } => name.clone(),
-        Outcome::ClosedEarly { .. } => "accepted and closed".into(),
-    }
+    };
+    let what = option.map_or("options", |o| o.1);
+    let finding = Finding::new(
+        Locus::RemoteEndpoint { address: case.flow.dst, port: case.flow.dport, proto: Proto::Tcp },
+        format!(
+            "SYNs to {} with {what} get no answer, without they do: something on the way drops them",
+            case.flow.target()
+        ),
+    )
+    .maybe(case.ev_attempt())
+    .evidence(evidence)
+    .maybe(case.ev_capture())
+    .fix(Fix::act("hand this over to the owner of the path: a middlebox drops what it does not know"));
+    let now = |setting: &str| case.facts.value::<Sysctls>().and_then(|s| s.number(setting));
+    let finding = match option {
+        Some((_, name, setting, off)) => finding.fix(
+            Fix::run(
+                format!("until then, do without {name}"),
+                format!("sysctl -w {setting}={off}"),
+                now(setting).map(|n| format!("sysctl -w {setting}={n}")).unwrap_or_default(),
+            )
+            .risk("it concerns every connection of this network namespace"),
+        ),
+        None => finding,
+    };
+    finding.verify(case.ask_again()).outside().proven_if(firm)
 }
 
 #[cfg(test)]
@@ -95,31 +140,58 @@ mod tests {
     use super::*;
     use crate::testing::*;
 
-    fn client(variant: &str, outcome: Outcome) -> Scene {
+    fn client(answered: &[&str]) -> Scene {
         let mut scene = Scene::client("203.0.113.2", 80).timeout(3000);
         let mut all = scene.facts.value::<Attempts>().unwrap().clone();
-        let mut other = all.0[0].clone();
-        other.variant = Some(variant.into());
-        other.outcome = outcome;
-        all.0.push(other);
+        let variants = ["as-sent", "without-ecn", "without-sack", "without-timestamps", "without-options"];
+        for variant in variants {
+            let mut other = all.0[0].clone();
+            other.variant = Some(variant.into());
+            if answered.contains(&variant) {
+                other.outcome = Outcome::Ok;
+            }
+            all.0.push(other);
+        }
         scene.put(all);
         scene
     }
 
     #[test]
     fn an_answer_without_the_option_proves_it() {
-        let f = proven(client("without-ecn", Outcome::Ok).judge(&CAUSE));
-        assert!(f.outside && f.summary.contains("ECN"));
+        let f = proven(client(&["without-ecn", "without-options"]).judge(&CAUSE));
+        assert!(f.outside && f.summary.contains("with ECN"), "{}", f.summary);
+        assert_eq!(f.fix[1].command, "sysctl -w net.ipv4.tcp_ecn=2");
     }
 
     #[test]
-    fn silence_without_it_rules_it_out() {
-        ruled_out(client("without-ecn", Outcome::Timeout).judge(&CAUSE));
+    fn several_options_at_once_are_only_consistent() {
+        assert!(consistent(client(&["without-options"]).judge(&CAUSE)).summary.contains("with options"));
+        consistent(client(&["without-timestamps"]).judge(&CAUSE));
+    }
+
+    #[test]
+    fn silence_chance_and_another_port_rule_it_out() {
+        assert!(ruled_out(client(&[]).judge(&CAUSE)).contains("whatever they carry"));
+        let chance = client(&["without-ecn", "without-sack", "without-options"]);
+        assert!(ruled_out(chance.judge(&CAUSE)).contains("not an option"));
+        let all = ["as-sent", "without-ecn", "without-sack", "without-timestamps", "without-options"];
+        assert!(ruled_out(client(&all).judge(&CAUSE)).contains("another source port"));
+    }
+
+    #[test]
+    fn without_the_privilege_it_says_so() {
+        let mut scene = client(&[]);
+        let mut all = scene.facts.value::<Attempts>().unwrap().clone();
+        for a in all.0.iter_mut().filter(|a| a.variant.is_some()) {
+            a.phase = Phase::Socket;
+            a.outcome = Outcome::Error { call: "socket".into(), errno: 1, name: "EPERM".into() };
+        }
+        scene.put(all);
+        unknown(scene.judge(&CAUSE));
     }
 
     #[test]
     fn without_the_experiment_nothing_is_said() {
         silent(Scene::client("203.0.113.2", 80).timeout(3000).judge(&CAUSE));
-        silent(client("other-source-port", Outcome::Ok).judge(&CAUSE));
     }
 }

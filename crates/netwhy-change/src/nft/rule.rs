@@ -217,6 +217,25 @@ impl Expressions {
         self.l4(6).payload(2, 13, 1, REG).mask(&[mask]).compare(EQ, &[value])
     }
 
+    /// TCP segments whose source port has these bits: those of `mask` must be exactly `value`.
+    #[must_use]
+    pub fn tcp_sport_bits(self, mask: u16, value: u16) -> Self {
+        self.l4(6).payload(2, 0, 2, REG).mask(&mask.to_be_bytes()).compare(EQ, &value.to_be_bytes())
+    }
+
+    /// TCP segments that carry an option of this kind.
+    #[must_use]
+    pub fn tcp_option(self, kind: u8) -> Self {
+        const PRESENT: u32 = 1;
+        const TCP_OPTION: u32 = 1;
+        self.l4(6)
+            .expression("exthdr", |data| {
+                data.be32(1, REG).bytes(2, &[kind]).be32(3, 0).be32(4, 1);
+                data.be32(5, PRESENT).be32(6, TCP_OPTION);
+            })
+            .compare(EQ, &[1])
+    }
+
     /// ICMP of this type (IPv4).
     #[must_use]
     pub fn icmp_type(self, number: u8) -> Self {

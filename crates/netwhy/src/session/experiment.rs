@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use netwhy_ask::Wait;
 use netwhy_ask::connect::Try;
+use netwhy_ask::syn::Syn;
 use netwhy_causes::case::Fate;
 use netwhy_causes::engine::{FlowPaths, Judgement};
 use netwhy_causes::report::{Confidence, Overall};
@@ -19,6 +20,8 @@ use super::Session;
 const MAX_PATHS: usize = 2;
 /// How long an attempt with one thing changed is waited for; less than it takes to repeat a SYN.
 const TRIAL: Duration = Duration::from_millis(700);
+/// Other source ports that a vanished request is sent from.
+const OTHER_PORTS: u32 = 4;
 /// How long the holders of an address on the link are waited for.
 const HOLDERS: Duration = Duration::from_millis(400);
 /// How long hops are waited for.
@@ -104,8 +107,59 @@ impl Session {
         silent && !matches!(self.question.target.app, App::None | App::Dns)
     }
 
+    /// Sends what vanished again from other source ports, from the same one, and by hand with one option less each:
+    /// all at once, for they are told apart by who answers.
+    fn try_vanished(&mut self, paths: &[FlowPaths]) {
+        let vanished: Vec<_> = paths
+            .iter()
+            .filter(|p| netwhy_causes::trial::vanished(&p.case(&self.facts, &self.question)))
+            .map(|p| p.flow.clone())
+            .take(MAX_PATHS)
+            .collect();
+        let syns: Vec<(String, Syn)> = netwhy_causes::trial::syns(&self.facts)
+            .into_iter()
+            .map(|s| {
+                let syn =
+                    Syn { ecn: s.ecn, sack: s.sack, timestamps: s.timestamps, window_scale: s.window_scale };
+                (s.variant, syn)
+            })
+            .collect();
+        let victim =
+            netwhy_ask::Victim { mark: self.options.mark, device: self.options.dev.clone(), source: None };
+        let (interrupted, budget) = (self.interrupted, &self.budget);
+        let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
+        let wait = Wait { deadline: (Instant::now() + TRIAL).min(self.deadline()), stop: &stop };
+        let mut made = Vec::new();
+        for flow in vanished {
+            let dst = self.socket_addr(flow.dst, flow.dport);
+            let again = |variant: &str| Try {
+                variant: Some(variant.into()),
+                linger: Duration::ZERO,
+                ..Try::plain(Proto::Tcp, dst)
+            };
+            let other = |n| Try { bound: n % 2 == 0, ..again(netwhy_causes::trial::OTHER_PORT) };
+            let mut ports: Vec<Try> = (0..OTHER_PORTS).map(other).collect();
+            if let Some(sport) = flow.sport {
+                ports.push(Try { sport, ..again(netwhy_causes::trial::SAME_PORT) });
+            }
+            let (by_hand, tried) = std::thread::scope(|scope| {
+                let by_hand = scope.spawn(|| netwhy_ask::syn::run(&syns, dst, &victim, budget, &wait));
+                let tried = netwhy_ask::connect::run(&ports, &victim, budget, &wait);
+                (by_hand.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), tried)
+            });
+            made.extend(tried.into_iter().map(|t| t.attempt).chain(by_hand));
+        }
+        if made.is_empty() {
+            return;
+        }
+        let mut all = self.facts.value::<Attempts>().cloned().unwrap_or_default();
+        all.0.extend(made);
+        self.facts.put(Reading::known(all, "connect(2)", netwhy_sys::clock::monotonic()));
+    }
+
     /// Probes the path of flows that got no answer; searches the path MTU where a connection stalled.
     pub(super) fn experiment(&mut self, paths: &[FlowPaths]) {
+        self.try_vanished(paths);
         let failing: Vec<_> = paths
             .iter()
             .filter(|p| {

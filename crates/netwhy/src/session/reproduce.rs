@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(3400);
 const ENOUGH_FOR_A_LOCAL_DROP: Duration = Duration::from_millis(300);
 /// The first repetition of a SYN comes after a second; its failure to leave moves a counter.
 const ENOUGH_WITHOUT_CAPTURE: Duration = Duration::from_millis(1300);
+/// By when a request that left at once and again after a second is not going to be answered: what is left of the time
+/// tells more when the request is sent from other ports and with other options.
+const ENOUGH_SILENCE: Duration = Duration::from_millis(1900);
 /// How long a handshake or the first byte of an answer is waited for.
 const ENOUGH_FOR_A_WORD: Duration = Duration::from_millis(2500);
 /// How often a watching server or router looks.
@@ -73,6 +76,7 @@ impl Session {
         let stop = || {
             self.is_interrupted()
                 || (blocked_here && began.elapsed() > enough && !self.left_all_the_same(paths, window))
+                || (began.elapsed() > ENOUGH_SILENCE && self.left_unanswered(paths, window))
         };
         let deadline = (began + PATIENCE).min(self.deadline());
         let wait = Wait { deadline, stop: &stop };
@@ -112,6 +116,18 @@ impl Session {
                 .iter()
                 .any(|s| if is_tcp { s.syn_out > 0 } else { s.requests_out > 0 })
         })
+    }
+
+    /// Whether every flow's request has left twice, and nothing came of it.
+    fn left_unanswered(&self, paths: &[FlowPaths], window: &Window) -> bool {
+        let unanswered = |s: &Seen| {
+            s.syn_out > 1 && s.answers_in + s.resets_in == 0 && s.icmp_in.is_empty() && s.lost == 0
+        };
+        !paths.is_empty()
+            && window
+                .capture
+                .so_far()
+                .is_some_and(|so_far| self.seen_so_far(paths, so_far).iter().all(unanswered))
     }
 
     fn seen_so_far(&self, paths: &[FlowPaths], so_far: FlowCapture) -> Vec<Seen> {
@@ -171,8 +187,8 @@ impl Session {
 fn is_decided(s: &Seen) -> bool {
     s.acks > 0
         || s.resets_in + s.resets_out > 0
-        || !s.icmp_in.is_empty()
-        || !s.icmp_out.is_empty()
+        // Without a request in the window an error tells of one from before.
+        || (s.requests_in > 0 && !(s.icmp_in.is_empty() && s.icmp_out.is_empty()))
         || (s.syn_in > 1 && s.answers_in + s.answers_out == 0)
         || (s.syn_in > 2)
 }
