@@ -333,41 +333,7 @@ impl<'a> Case<'a> {
 
     /// Growth of the counter of an nftables or xtables rule in the window; `None` when the rule does not count or was read once.
     pub fn rule_counter(&self, locus: &Locus) -> Option<u64> {
-        match locus {
-            Locus::NftRule { family, table, handle, .. } => {
-                let find = |nft: &Nft| {
-                    nft.rules
-                        .iter()
-                        .find(|r| r.family.name() == family && r.table == *table && r.handle == *handle)
-                        .and_then(|r| r.packets())
-                };
-                let before = find(self.facts.get::<Nft>().value()?)?;
-                let after = find(self.facts.after::<Nft>().value()?)?;
-                Some(after.saturating_sub(before))
-            }
-            Locus::IptRule { command, table, chain, number, .. } => {
-                let find = |x: &netwhy_facts::xtables::Xtables| {
-                    let t = x.0.iter().find(|t| t.family.command() == command && t.name == *table)?;
-                    let c = t.chains.value()?.iter().find(|c| c.name == *chain)?;
-                    c.rules.get((*number as usize).checked_sub(1)?).map(|r| r.counters.0)
-                };
-                use netwhy_facts::xtables::Xtables;
-                let before = find(self.facts.get::<Xtables>().value()?)?;
-                let after = find(self.facts.after::<Xtables>().value()?)?;
-                Some(after.saturating_sub(before))
-            }
-            Locus::IptChain { command, table, chain, .. } => {
-                use netwhy_facts::xtables::Xtables;
-                let find = |x: &Xtables| {
-                    let t = x.0.iter().find(|t| t.family.command() == command && t.name == *table)?;
-                    t.chains.value()?.iter().find(|c| c.name == *chain).map(|c| c.counters.0)
-                };
-                let before = find(self.facts.get::<Xtables>().value()?)?;
-                let after = find(self.facts.after::<Xtables>().value()?)?;
-                Some(after.saturating_sub(before))
-            }
-            _ => None,
-        }
+        rule_counter(self.facts, locus)
     }
 
     /// Evidence: the rule's own counter grew.
@@ -408,6 +374,45 @@ impl<'a> Case<'a> {
             text.push_str(&format!(" --from {from}"));
         }
         text
+    }
+}
+
+/// Growth of the counter of an nftables or xtables rule in the window; `None` when the rule does not count or was read once.
+pub fn rule_counter(facts: &Facts, locus: &Locus) -> Option<u64> {
+    match locus {
+        Locus::NftRule { family, table, handle, .. } => {
+            let find = |nft: &Nft| {
+                nft.rules
+                    .iter()
+                    .find(|r| r.family.name() == family && r.table == *table && r.handle == *handle)
+                    .and_then(|r| r.packets())
+            };
+            let before = find(facts.get::<Nft>().value()?)?;
+            let after = find(facts.after::<Nft>().value()?)?;
+            Some(after.saturating_sub(before))
+        }
+        Locus::IptRule { command, table, chain, number, .. } => {
+            let find = |x: &netwhy_facts::xtables::Xtables| {
+                let t = x.0.iter().find(|t| t.family.command() == command && t.name == *table)?;
+                let c = t.chains.value()?.iter().find(|c| c.name == *chain)?;
+                c.rules.get((*number as usize).checked_sub(1)?).map(|r| r.counters.0)
+            };
+            use netwhy_facts::xtables::Xtables;
+            let before = find(facts.get::<Xtables>().value()?)?;
+            let after = find(facts.after::<Xtables>().value()?)?;
+            Some(after.saturating_sub(before))
+        }
+        Locus::IptChain { command, table, chain, .. } => {
+            use netwhy_facts::xtables::Xtables;
+            let find = |x: &Xtables| {
+                let t = x.0.iter().find(|t| t.family.command() == command && t.name == *table)?;
+                t.chains.value()?.iter().find(|c| c.name == *chain).map(|c| c.counters.0)
+            };
+            let before = find(facts.get::<Xtables>().value()?)?;
+            let after = find(facts.after::<Xtables>().value()?)?;
+            Some(after.saturating_sub(before))
+        }
+        _ => None,
     }
 }
 

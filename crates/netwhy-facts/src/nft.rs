@@ -24,6 +24,10 @@ pub struct Nft {
     pub objects: Vec<NftObject>,
     /// Flowtables.
     pub flowtables: Vec<NftFlowtable>,
+    /// Legacy tables at the same hook with the same priority run before these chains. The kernel runs what was
+    /// registered last first and does not tell; set where counters showed it.
+    #[serde(default)]
+    pub legacy_first: bool,
 }
 
 impl Fact for Nft {

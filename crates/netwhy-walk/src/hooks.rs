@@ -218,7 +218,8 @@ impl<'a> Walk<'a, '_> {
                 list.push((priority, Entry::Bpf(program)));
             }
         }
-        list.sort_by_key(|(p, _)| *p);
+        let legacy_first = self.w.nft.is_some_and(|nft| nft.legacy_first);
+        list.sort_by_key(|(p, entry)| (*p, legacy_first && !matches!(entry, Entry::Xt(_))));
         list.into_iter().map(|(_, e)| e).collect()
     }
 
