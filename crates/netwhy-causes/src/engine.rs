@@ -128,6 +128,29 @@ pub fn judge_with(
         }
     }
 
+    // A connection that stands and yet fails is blamed on the firewall first: say what excludes it.
+    if !found.is_empty() {
+        let stands = paths.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Works);
+        for (p, _) in stands {
+            let case = p.case(facts, question);
+            let firewalls = causes.iter().filter(|c| {
+                c.layer == crate::cause::Layer::Firewall
+                    && c.scope == Scope::FailedFlow
+                    && c.scenarios.contains(&question.scenario)
+                    && c.roles.contains(&question.role)
+            });
+            for cause in firewalls {
+                for verdict in (cause.judge)(&case).flatten() {
+                    if let Verdict::RuledOut { because, evidence } = verdict
+                        && !ruled_out.iter().any(|r| r.id == cause.id)
+                    {
+                        ruled_out.push(RuledOut { id: cause.id.to_string(), because, evidence });
+                    }
+                }
+            }
+        }
+    }
+
     if paths.is_empty() {
         // No address to try: only the causes about the whole question (names) can speak.
         judge_question_only(causes, facts, question, &mut found, &mut ruled_out, &mut not_checkable);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use netwhy_facts::process::{Process, Processes};
-use netwhy_facts::socket::{Owner, Socket, Sockets};
+use netwhy_facts::socket::{ForeignSockets, Owner, Socket, Sockets};
 use netwhy_facts::{Absence, Family, Flow, Locus, Proto, Role};
 
 use crate::case::Case;
@@ -147,6 +147,25 @@ impl<'a> Case<'a> {
     }
 
     /// Sockets of this namespace that would take the flow's packets, without regard of firewalls: listeners for
+    /// Sockets of other namespaces that wait on the flow's port and would take connections from outside; what waits on
+    /// loopback there serves nobody but its own namespace.
+    pub fn listeners_in_other_namespaces(&self) -> Vec<&'a Socket> {
+        let (_, port) = self.served_end();
+        let all = self.facts.value::<ForeignSockets>().map(|f| f.0.as_slice()).unwrap_or_default();
+        all.iter()
+            .filter(|s| s.proto == self.flow.proto && s.lport == port && s.rport == 0)
+            .filter(|s| s.state == waiting_state(s.proto) && !plain(s.local).is_loopback())
+            .collect()
+    }
+
+    /// The one of them, if they are all in one namespace: then it is the service that is meant, and else nobody can
+    /// tell which of them is.
+    pub fn listener_in_another_namespace(&self) -> Option<&'a Socket> {
+        let all = self.listeners_in_other_namespaces();
+        let first = all.first()?;
+        all.iter().all(|s| s.netns == first.netns).then_some(first)
+    }
+
     /// TCP, unconnected sockets for UDP. More than one shares the port (SO_REUSEPORT).
     pub fn listeners(&self) -> Vec<&'a Socket> {
         self.listeners_in(self.facts.latest::<Sockets>().value())

@@ -23,6 +23,9 @@ pub const HIDDEN: &str = "__lab-node";
 /// Files a node has of its own, under `/etc`.
 const OWN_FILES: [&str; 3] = ["resolv.conf", "hosts", "nsswitch.conf"];
 
+/// Where ip-netns(8) keeps names of namespaces.
+const NAMED: &str = "/run/netns";
+
 static HOME: OnceLock<NetnsId> = OnceLock::new();
 
 /// Notes the namespace the lab was started in, which nothing here may change.
@@ -125,6 +128,12 @@ impl Node {
                 isolation =
                     isolation.mount(Mount::bind(&directory.join(file), &Path::new("/etc").join(file))?);
             }
+        }
+        // The machine's named namespaces are none of the imitated host's.
+        if Path::new(NAMED).exists() {
+            let empty = directory.join("netns");
+            fs::create_dir_all(&empty).map_err(LabError::io(format!("create {}", empty.display())))?;
+            isolation = isolation.mount(Mount::bind(&empty, Path::new(NAMED))?);
         }
         let mut command = Command::new(exe);
         command.args([HIDDEN, "hold", name]).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -6,11 +6,15 @@ pub(crate) mod tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
+use netwhy_sys::isolate::{Isolation, Kind as IsolationKind};
+use netwhy_sys::signal::Signal;
 use netwhy_sys::socket::{Family, Kind, Socket};
 
 use crate::error::{LabError, Result};
+use crate::node::HIDDEN;
 
 /// The hidden role `serve`. Says `ready PID` when it can be reached.
 pub(crate) fn main(words: &[&str]) -> Result<()> {
@@ -21,6 +25,7 @@ pub(crate) fn main(words: &[&str]) -> Result<()> {
     let _ = std::fs::write("/proc/self/comm", name);
     match *kind {
         "echo" => echo(rest),
+        "own-namespace" => own_namespace(rest),
         "dns" => dns::serve(rest),
         "tls" => tls::serve(rest),
         other => tcp::serve(other, rest),
@@ -102,6 +107,16 @@ fn echo(addresses: &[&str]) -> Result<()> {
     }
     ready()?;
     forever()
+}
+
+/// The echo service as a container runs it: in a network namespace of its own.
+fn own_namespace(addresses: &[&str]) -> Result<()> {
+    let exe = std::env::current_exe().map_err(LabError::io("find this program"))?;
+    let mut command = Command::new(exe);
+    command.args([HIDDEN, "serve", "echo", "--name", "contained"]).args(addresses);
+    let isolation = Isolation::new().new_namespaces(&[IsolationKind::Net]).death_signal(Signal::KILL);
+    let mut child = isolation.spawn(command)?;
+    child.wait().map_err(LabError::io("wait for the service")).map(drop)
 }
 
 fn repeat(mut stream: TcpStream) {

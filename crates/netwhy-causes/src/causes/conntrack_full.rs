@@ -72,9 +72,13 @@ fn judge(case: &Case<'_>) -> Verdict {
     };
     let full = before.max > 0 && before.count.max(now.count) >= before.max;
     if !full {
-        if read_twice && before.active && case.vanished().is_some() && drop == 0 {
+        if read_twice && before.active && case.vanished().is_some() && (drop == 0 || insert_failed >= drop) {
+            let how = match drop {
+                0 => "tracking dropped nothing".to_string(),
+                n => format!("all {n} packets that tracking dropped were insertions that failed"),
+            };
             return Verdict::ruled_out(
-                format!("{} of {} entries are in use and tracking dropped nothing", now.count, now.max),
+                format!("{} of {} entries are in use and {how}", now.count, now.max),
                 vec![stats()],
             );
         }
@@ -179,6 +183,13 @@ mod tests {
         let scene =
             Scene::transit("203.0.113.2", 80).with(table(10, 5, 0)).after(table(11, 5, 0)).request_in();
         assert!(ruled_out(scene.judge(&CAUSE)).contains("11 of 100"));
+    }
+
+    #[test]
+    fn failed_insertions_with_room_in_the_table_rule_it_out() {
+        let scene =
+            Scene::transit("203.0.113.2", 80).with(table(10, 5, 0)).after(table(11, 7, 2)).request_in();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("insertions that failed"));
     }
 
     #[test]

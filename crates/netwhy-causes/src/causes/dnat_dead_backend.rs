@@ -29,7 +29,7 @@ use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Role};
 use netwhy_walk::{End, Path};
 
-use crate::case::Case;
+use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::{Fix, quote};
@@ -60,10 +60,22 @@ fn judge(case: &Case<'_>) -> Verdict {
     if !nat::moves_destination(path) || super::nat_hairpin::is_hairpin(case) {
         return Verdict::Silent;
     }
-    let Some(rule) = nat::rules(case, path, nat::Side::Destination).into_iter().next_back() else {
-        return Verdict::Silent;
-    };
     let backend = SocketAddr::new(path.finally.dst, path.finally.dport);
+    let Some(rule) = nat::rules(case, path, nat::Side::Destination).into_iter().next_back() else {
+        // Translated all the same: by an entry of connection tracking.
+        return match case.fate() {
+            Fate::Works => Verdict::Silent,
+            _ => {
+                let text = format!(
+                    "no rule sends {} to {backend} now; an old entry of connection tracking does",
+                    case.flow.target()
+                );
+                let evidence =
+                    Evidence::new("no-rule", text.clone(), "netwhy walk").command("nft list ruleset");
+                Verdict::ruled_out(text, vec![evidence])
+            }
+        };
+    };
     // An own address is a matter of its listener (tproxy-or-redirect-to-nothing).
     if case.own_addresses().contains(&backend.ip()) || backend.ip().is_loopback() {
         return Verdict::Silent;
@@ -223,6 +235,12 @@ mod tests {
     #[test]
     fn a_backend_that_answers_rules_it_out() {
         ruled_out(published().request_in().request_out().answer_in().judge(&CAUSE));
+    }
+
+    #[test]
+    fn an_entry_without_its_rule_is_the_look_alike() {
+        let because = ruled_out(published().with(Nft::default()).request_in().request_out().judge(&CAUSE));
+        assert!(because.contains("an old entry"), "{because}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         },
     );
     let s = &case.seen;
-    if verdict == Verdict::Silent && s.known && s.requests_in > 0 {
+    if verdict == Verdict::Silent && s.known && s.requests_in + s.answers_in > 0 {
         let counter = if case.flow.family() == Family::Inet { "Ip.InAddrErrors" } else { "Ip6InAddrErrors" };
         if s.requests_out > 0 {
             return Verdict::ruled_out(

@@ -59,6 +59,12 @@ fn judge(case: &Case<'_>) -> Verdict {
             case.ev_capture().into_iter().collect(),
         );
     }
+    if s.known && s.lost == 0 && s.requests_in == 0 {
+        return Verdict::ruled_out(
+            "no request reached this host in the window, so there was none for a rule to drop",
+            case.ev_capture().into_iter().collect(),
+        );
+    }
     let vanished = s.known && s.requests_in > 0;
     match firewall::unreadable(case, vanished) {
         Verdict::Silent if vanished => {
@@ -109,6 +115,12 @@ mod tests {
     #[test]
     fn an_answer_that_left_rules_it_out() {
         assert!(ruled_out(dropped().request_in().answer_out().judge(&CAUSE)).contains("got past"));
+    }
+
+    #[test]
+    fn where_nothing_arrived_nothing_was_dropped() {
+        let scene = Scene::inbound("203.0.113.2", 8080).captured();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("no request reached"));
     }
 
     #[test]

@@ -60,7 +60,16 @@ fn judge(case: &Case<'_>) -> Verdict {
             case.ev_capture().into_iter().chain(firewall::ev_retrans_fail(case)).collect(),
         );
     }
+    if case.seen.resets_in + case.seen.answers_in > 0 && !case.target_is_local() {
+        return Verdict::ruled_out(
+            "an answer of the target arrived, so the request had left this host",
+            case.ev_capture().into_iter().collect(),
+        );
+    }
     match firewall::unreadable(case, dropped_here) {
+        Verdict::Silent if dropped_here || case.timed_out() || unreachable_by_itself(case) => {
+            firewall::cleared(case, |o| o.direction == Direction::Forward, case.forward)
+        }
         Verdict::Silent => Verdict::Silent,
         unknown => Verdict::several(vec![unknown, by_symptom(case)]),
     }
@@ -70,6 +79,11 @@ fn judge(case: &Case<'_>) -> Verdict {
 fn swallowed(case: &Case<'_>) -> bool {
     let failed = case.grew("TcpExt.TCPRetransFail").is_some_and(|d| d > 0);
     case.errno() == Some("EPERM") || (case.flow.proto == Proto::Tcp && case.timed_out() && failed)
+}
+
+/// This host said itself that it cannot reach the next hop: its requests for it may have been dropped, too.
+fn unreachable_by_itself(case: &Case<'_>) -> bool {
+    case.errno() == Some("EHOSTUNREACH") && case.icmp_remote().is_empty()
 }
 
 /// Without the right to read rules: that it happens here is known, which rule does it is not.
@@ -132,6 +146,16 @@ mod tests {
         assert!(because.contains("got past"), "{because}");
         let path = Scene::client("203.0.113.2", 80).timeout(3000).request_out();
         assert!(ruled_out(path.judge(&CAUSE)).contains("left this host"));
+    }
+
+    #[test]
+    fn rules_that_were_executed_and_let_it_pass_are_innocent_of_a_swallowed_packet() {
+        let scene = || Scene::client("203.0.113.2", 80).timeout(3000).captured();
+        let swallowed = scene().with(Nft::default()).with(netwhy_facts::xtables::Xtables::default());
+        let because = ruled_out(swallowed.rose("TcpExt.TCPRetransFail", 2).judge(&CAUSE));
+        assert!(because.contains("no rule of this host"), "{because}");
+        let answered = Scene::client("203.0.113.2", 80).errno("ECONNREFUSED", 1).request_out().reset_in();
+        assert!(ruled_out(answered.judge(&CAUSE)).contains("an answer of the target"));
     }
 
     #[test]

@@ -65,7 +65,9 @@ fn judge(case: &Case<'_>) -> Verdict {
                 .value(1)
                 .command(format!("sysctl {name}")),
         )
-        .fix(Fix::run("switch IPv6 on", format!("sysctl -w {name}=0"), format!("sysctl -w {name}=1")))
+        .fix(Fix::run("switch IPv6 on", format!("sysctl -w {name}=0"), format!("sysctl -w {name}=1")).risk(
+            "switching it off has removed the addresses and routes: configure the device again afterwards",
+        ))
         .verify(case.ask_again())
         .proven();
     }

@@ -23,7 +23,7 @@
 
 use netwhy_facts::conntrack::{CtEntries, CtEntry};
 use netwhy_facts::question::Scenario;
-use netwhy_facts::{Locus, Reading, Role};
+use netwhy_facts::{Locus, Proto, Reading, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
@@ -54,6 +54,10 @@ fn judge(case: &Case<'_>) -> Verdict {
             && src.is_none_or(|s| e.orig.src == s)
             && flow.sport.is_none_or(|p| e.orig.sport == p)
     };
+    // A new connection has a port of its own: what an earlier one of TCP left behind does not pin it.
+    if flow.proto == Proto::Tcp && flow.sport.is_none() {
+        return Verdict::Silent;
+    }
     let Some(old) = before.entries.iter().find(ours) else { return Verdict::Silent };
     // What the rules say to a packet that connection tracking has not seen.
     let mut fresh_facts = case.facts.clone();
@@ -165,6 +169,15 @@ mod tests {
         let mut other = table("192.0.2.66");
         other.entries[0].orig.sport = 1;
         silent(Scene::client_udp("203.0.113.2", 53).with(other).timeout(3000).judge_unchecked(&CAUSE));
+    }
+
+    #[test]
+    fn what_an_earlier_connection_left_does_not_pin_a_new_one() {
+        let mut left = table("192.0.2.66");
+        (left.entries[0].orig.proto, left.entries[0].orig.dport) = (6, 80);
+        let mut scene = Scene::transit("203.0.113.2", 80).with(left.clone()).after(left).captured();
+        scene.flow.sport = None;
+        silent(scene.judge_unchecked(&CAUSE));
     }
 
     #[test]

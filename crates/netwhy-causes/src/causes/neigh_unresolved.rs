@@ -23,6 +23,7 @@
 //! ## References
 //! RFC 826, RFC 4861 section 7.2; net/core/neighbour.c (neigh_timer_handler), net/ipv4/arp.c.
 
+use netwhy_facts::link::Links;
 use netwhy_facts::neigh::Nud;
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Role};
@@ -82,6 +83,7 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
                 },
                 vec![nexthop::ev_entry(hop, state, lladdr)],
             ),
+            None if suspected => without_carrier(case, hop),
             _ => Verdict::Silent,
         };
     }
@@ -118,10 +120,37 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
     .proven_if(own_error || (in_vain && waited))
 }
 
+/// A device without carrier drops its entries: nobody was asked.
+fn without_carrier(case: &Case<'_>, hop: &Hop) -> Verdict {
+    let link = case.facts.latest::<Links>().value().and_then(|l| l.by_name(&hop.dev));
+    match link.filter(|l| !l.is_up() || l.carrier == Some(false)) {
+        Some(link) => Verdict::ruled_out(
+            format!("{} has no carrier, so nobody was asked for {} there", hop.dev, hop.address),
+            vec![
+                Evidence::new("carrier", format!("{} has no carrier", link.name), "RTM_GETLINK")
+                    .value(false)
+                    .command(format!("ip link show dev {}", quote(&link.name))),
+            ],
+        ),
+        None => Verdict::Silent,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::*;
+
+    #[test]
+    fn without_carrier_nobody_was_asked() {
+        let scene = Scene::client("203.0.113.2", 80)
+            .toward("198.51.100.1")
+            .neighbours(vec![])
+            .eth0(|l| l.carrier = Some(false))
+            .timeout(3000)
+            .captured();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("no carrier"));
+    }
 
     const MAC: &str = "02:00:00:00:00:02";
 

@@ -44,15 +44,16 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn judge(case: &Case<'_>) -> Verdict {
+    let rule = nat::rules(case, case.forward, nat::Side::Source).into_iter().next();
+    if rule.is_none() && case.errno() == Some("EADDRNOTAVAIL") && case.forward_passes() {
+        return untranslated(case, Vec::new());
+    }
     let (before, after) = match (case.facts.get::<Conntrack>(), case.facts.after::<Conntrack>()) {
         (Reading::Known { value: b, .. }, Reading::Known { value: a, .. }) => (b, a),
         _ => return Verdict::Silent,
     };
     let drop = after.stats.drop.saturating_sub(before.stats.drop);
     let failed = after.stats.insert_failed.saturating_sub(before.stats.insert_failed);
-    let Some(rule) = nat::rules(case, case.forward, nat::Side::Source).into_iter().next() else {
-        return Verdict::Silent;
-    };
     let stats = Evidence::new(
         "conntrack:insert_failed",
         format!("{failed} insertions failed and {drop} packets were dropped by tracking"),
@@ -62,6 +63,9 @@ fn judge(case: &Case<'_>) -> Verdict {
     .window(case.window_us().unwrap_or(0))
     .command("conntrack -S");
     let vanished = case.vanished().is_some();
+    let Some(rule) = rule else {
+        return if vanished && drop > 0 { untranslated(case, vec![stats]) } else { Verdict::Silent };
+    };
     if failed == 0 || drop == 0 {
         if vanished {
             return Verdict::ruled_out("no insertion of a translated entry failed", vec![stats]);
@@ -102,6 +106,12 @@ fn judge(case: &Case<'_>) -> Verdict {
         finding = finding.fix(Fix::act(format!("look at the rule: {}", crate::fix::show(&rule))));
     }
     finding.verify("conntrack -S").proven_if(vanished && failed >= drop)
+}
+
+fn untranslated(case: &Case<'_>, evidence: Vec<Evidence>) -> Verdict {
+    let text = format!("no rule of this host translates the source of packets to {}", case.flow.target());
+    let rules = Evidence::new("no-translation", text.clone(), "netwhy walk").command("nft list ruleset");
+    Verdict::ruled_out(text, std::iter::once(rules).chain(evidence).collect())
 }
 
 #[cfg(test)]
@@ -165,9 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_translating_rule_it_is_silent() {
-        let scene = Scene::transit("203.0.113.2", 80).with(Nft::default()).request_in();
-        silent(scene.with(table(1, 1)).after(table(3, 3)).judge(&CAUSE));
+    fn without_a_translating_rule_it_is_ruled_out_where_it_could_be_suspected() {
+        let scene = || Scene::transit("203.0.113.2", 80).with(Nft::default()).request_in();
+        ruled_out(scene().with(table(1, 1)).after(table(3, 3)).judge(&CAUSE));
+        silent(scene().with(table(1, 1)).after(table(1, 1)).judge(&CAUSE));
+        let no_port = Scene::client("203.0.113.2", 80).errno("EADDRNOTAVAIL", 0);
+        assert!(ruled_out(no_port.judge(&CAUSE)).contains("no rule of this host translates"));
     }
 
     #[test]

@@ -67,18 +67,27 @@ fn judge(case: &Case<'_>) -> Verdict {
     }
     let foreign = case.facts.get::<ForeignSockets>();
     match (foreign.value(), foreign.absence()) {
-        (Some(others), _) => match others.0.iter().find(waits) {
+        (Some(_), _) => match case.listener_in_another_namespace() {
             Some(s) => found(case, s, format!("in another network namespace (net:[{}])", s.netns), dst),
-            None => Verdict::ruled_out(
-                format!(
-                    "no socket of any address, device or namespace that can be seen waits on port {port}"
-                ),
-                vec![
-                    Evidence::new("no-listener", format!("no socket waits on port {port}"), "sock_diag")
-                        .value(0)
-                        .command(service::ss_command(case.flow.proto, port)),
-                ],
-            ),
+            None => {
+                let others = case.listeners_in_other_namespaces().len();
+                let because = match others {
+                    0 => format!(
+                        "no socket of any address, device or namespace that can be seen waits on port {port} for other hosts"
+                    ),
+                    n => format!(
+                        "no socket of this namespace waits on port {port}, and {n} of other namespaces do: nothing tells that one of them is meant"
+                    ),
+                };
+                Verdict::ruled_out(
+                    because,
+                    vec![
+                        Evidence::new("no-listener", format!("no socket waits on port {port}"), "sock_diag")
+                            .value(others)
+                            .command(service::ss_command(case.flow.proto, port)),
+                    ],
+                )
+            }
         },
         (None, Some(a @ Absence::Denied(_))) => {
             Verdict::unknown(format!("listeners on port {port} in other network namespaces"), a)
@@ -172,6 +181,20 @@ mod tests {
         far.netns = 4026532000;
         let f = proven(server(vec![]).with(ForeignSockets(vec![far])).judge(&CAUSE));
         assert!(f.summary.contains("net:[4026532000]"), "{}", f.summary);
+    }
+
+    #[test]
+    fn what_other_namespaces_keep_to_themselves_or_have_several_of_is_not_accused() {
+        let far = |local: &str, netns| {
+            let mut s = listener(local, 80, 0, 128);
+            s.netns = netns;
+            s
+        };
+        let with = |all| server(vec![]).with(ForeignSockets(all)).judge(&CAUSE);
+        ruled_out(with(vec![far("127.0.0.1", 7)]));
+        let several = with(vec![far("0.0.0.0", 7), far("0.0.0.0", 8)]);
+        assert!(ruled_out(several).contains("2 of other namespaces"));
+        proven(with(vec![far("0.0.0.0", 7), far("::", 7)]));
     }
 
     #[test]

@@ -72,12 +72,11 @@ fn on_the_server(case: &Case<'_>) -> Verdict {
         );
     }
     let End::NoSocket { .. } = &case.forward.end else { return Verdict::Silent };
-    let others = case.facts.value::<ForeignSockets>().map(|f| f.0.as_slice());
-    let foreign = others.unwrap_or_default();
+    let others = case.facts.value::<ForeignSockets>();
     let waits = |s: &&netwhy_facts::socket::Socket| {
         s.lport == port && s.proto == proto && s.state == service::waiting_state(proto) && s.rport == 0
     };
-    if sockets.sockets.iter().chain(foreign).any(|s| waits(&s)) {
+    if sockets.sockets.iter().any(|s| waits(&s)) || case.listener_in_another_namespace().is_some() {
         return Verdict::Silent; // svc-bound-elsewhere names that socket.
     }
     let counter = if proto == Proto::Tcp { "Tcp.OutRsts" } else { udp_no_ports(case) };
@@ -86,7 +85,14 @@ fn on_the_server(case: &Case<'_>) -> Verdict {
         proto == Proto::Udp && case.seen.requests_in > 0 && case.grew(counter).is_some_and(|d| d > 0);
     let locus = Locus::MissingListener { proto, address: dst, port };
     // Without a look into the other namespaces nothing is said of them.
-    let reach = if others.is_some() { "this host" } else { "this network namespace" };
+    let foreign = case.listeners_in_other_namespaces();
+    let reach = if others.is_some() && foreign.is_empty() { "this host" } else { "this network namespace" };
+    let elsewhere = (!foreign.is_empty()).then(|| {
+        let list: Vec<String> =
+            foreign.iter().take(4).map(|s| format!("{} in net:[{}]", s.local_text(), s.netns)).collect();
+        let text = format!("{} listeners of other namespaces: {}", foreign.len(), list.join(", "));
+        Evidence::new("other-namespaces", text, "sock_diag").value(list)
+    });
     Finding::new(locus, format!("no {name} socket of {reach} accepts on {}", case.flow.target()))
         .maybe(case.ev_attempt())
         .evidence(
@@ -96,6 +102,7 @@ fn on_the_server(case: &Case<'_>) -> Verdict {
         )
         .maybe(case.ev_counter(counter))
         .maybe(case.ev_capture())
+        .maybe(elsewhere)
         .fix(Fix::act(format!(
             "start the service that should listen on {name} port {port}, or correct the port"
         )))

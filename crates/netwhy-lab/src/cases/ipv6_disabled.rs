@@ -22,9 +22,12 @@ pub(super) static CASE: Case = Case {
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
     lab.node("client")?.sysctl("net.ipv6.conf.eth0.disable_ipv6", "1")?;
-    Ok(Broken::by("ipv6-broken", locus::sysctl("net.ipv6.conf.eth0.disable_ipv6")).heal(|lab| {
-        let client = lab.node("client")?;
-        client.sysctl("net.ipv6.conf.eth0.disable_ipv6", "0")?;
-        client.addr_add("eth0", "2001:db8:1::1/64")
-    }))
+    // Switching it off has taken the address and its route: they come to light when it is on again.
+    let readdress = |lab: &mut Lab| lab.node("client")?.addr_add("eth0", "2001:db8:1::1/64");
+    Ok(Broken::by("ipv6-broken", locus::sysctl("net.ipv6.conf.eth0.disable_ipv6"))
+        .step("route-missing", readdress)
+        .heal(move |lab| {
+            lab.node("client")?.sysctl("net.ipv6.conf.eth0.disable_ipv6", "0")?;
+            readdress(lab)
+        }))
 }

@@ -98,6 +98,7 @@ mod nft_reject_output;
 mod nft_reject_output_reset;
 mod nft_rule_order;
 mod outside_accept_queue;
+mod outside_closes_before_tls;
 mod outside_dead_address;
 mod outside_far_drop;
 mod outside_host_unreachable;
@@ -106,6 +107,7 @@ mod outside_mtu_blackhole;
 mod outside_no_route;
 mod outside_not_arriving;
 mod outside_not_listening;
+mod outside_one_path;
 mod outside_option;
 mod outside_port_unreachable;
 mod outside_reply_lost;
@@ -114,6 +116,7 @@ mod outside_reset_rule;
 mod outside_router_drop;
 mod outside_router_reject;
 mod outside_server_drop;
+mod outside_timestamps;
 mod outside_transit_server;
 mod outside_udp_closed;
 mod outside_udp_silent;
@@ -143,6 +146,7 @@ mod svc_bound_other_address;
 mod svc_bound_v6_only;
 mod svc_not_listening;
 mod svc_not_listening_udp;
+mod svc_other_namespace;
 mod svc_reset;
 mod svc_stopped;
 mod svc_stuck;
@@ -295,6 +299,7 @@ pub static ALL: &[&Case] = &[
     &nft_reject_output_reset::CASE,
     &nft_rule_order::CASE,
     &outside_accept_queue::CASE,
+    &outside_closes_before_tls::CASE,
     &outside_dead_address::CASE,
     &outside_far_drop::CASE,
     &outside_host_unreachable::CASE,
@@ -303,6 +308,7 @@ pub static ALL: &[&Case] = &[
     &outside_no_route::CASE,
     &outside_not_arriving::CASE,
     &outside_not_listening::CASE,
+    &outside_one_path::CASE,
     &outside_option::CASE,
     &outside_port_unreachable::CASE,
     &outside_reply_lost::CASE,
@@ -311,6 +317,7 @@ pub static ALL: &[&Case] = &[
     &outside_router_drop::CASE,
     &outside_router_reject::CASE,
     &outside_server_drop::CASE,
+    &outside_timestamps::CASE,
     &outside_transit_server::CASE,
     &outside_udp_closed::CASE,
     &outside_udp_silent::CASE,
@@ -340,6 +347,7 @@ pub static ALL: &[&Case] = &[
     &svc_bound_v6_only::CASE,
     &svc_not_listening::CASE,
     &svc_not_listening_udp::CASE,
+    &svc_other_namespace::CASE,
     &svc_reset::CASE,
     &svc_stopped::CASE,
     &svc_stuck::CASE,
