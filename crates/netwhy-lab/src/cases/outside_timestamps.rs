@@ -3,8 +3,8 @@
 use crate::case::{Ask, Broken, Case, Victim};
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::nft_build::{Hook, Nft, Policy, Table};
 use crate::topology::Topology;
+use netwhy_change::nft::{Hook, Nft, Policy, Table};
 
 pub(super) static CASE: Case = Case {
     id: "outside-timestamps",
