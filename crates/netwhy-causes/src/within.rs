@@ -9,8 +9,10 @@ use crate::report::{CauseOut, Report};
 pub struct Within {
     /// What stands before a command.
     prefix: String,
-    /// What the user gave to `--netns`.
-    word: String,
+    /// The option of netwhy that leads there, with its value.
+    option: String,
+    /// Whether files are others there, too; then the first process.
+    files_of: Option<u32>,
 }
 
 /// Programs that do the same in every network namespace.
@@ -36,15 +38,28 @@ const ASKING: [&str; 3] = ["connect", "walk", "facts"];
 impl Within {
     /// A namespace that ip-netns(8) knows by name.
     pub fn name(name: &str) -> Self {
-        Self { prefix: format!("ip netns exec {}", quote(name)), word: name.to_string() }
+        Self {
+            prefix: format!("ip netns exec {}", quote(name)),
+            option: format!("--netns {}", quote(name)),
+            files_of: None,
+        }
     }
     /// The namespace of a process.
     pub fn pid(pid: u32) -> Self {
-        Self { prefix: format!("nsenter -t {pid} -n"), word: pid.to_string() }
+        Self { prefix: format!("nsenter -t {pid} -n"), option: format!("--netns {pid}"), files_of: None }
+    }
+    /// A container, by its first process: it has files of its own, and rarely the programs that look at a network.
+    pub fn container(pid: u32, name: &str) -> Self {
+        let option = format!("--container {}", quote(name));
+        Self { prefix: format!("nsenter -t {pid} -n"), option, files_of: Some(pid) }
     }
     /// A namespace by its file.
     pub fn path(path: &str) -> Self {
-        Self { prefix: format!("nsenter {}", quote(&format!("--net={path}"))), word: path.to_string() }
+        Self {
+            prefix: format!("nsenter {}", quote(&format!("--net={path}"))),
+            option: format!("--netns {}", quote(path)),
+            files_of: None,
+        }
     }
 
     /// One command line, each of its commands inside the namespace.
@@ -67,7 +82,7 @@ impl Within {
         let (program, rest) = command.split_once(' ').unwrap_or((command, ""));
         let asks = ASKING.iter().any(|verb| rest.split(' ').next() == Some(verb));
         match program {
-            "netwhy" if asks => format!("netwhy --netns {} {rest}", quote(&self.word)),
+            "netwhy" if asks => format!("netwhy {} {rest}", self.option),
             // The program it starts comes after its options.
             "xargs" => {
                 let mut words: Vec<&str> = command.split(' ').collect();
@@ -77,6 +92,9 @@ impl Within {
                     words.insert(at, &self.prefix);
                 }
                 words.join(" ")
+            }
+            "cat" | "grep" | "getent" if self.files_of.is_some() && !rest.contains("/proc/") => {
+                format!("nsenter -t {} -n -m {command}", self.files_of.unwrap_or_default())
             }
             "netwhy" | "" => command.to_string(),
             // Programs are numbered for the machine; where they are attached is the namespace's.
@@ -167,6 +185,14 @@ mod tests {
         assert_eq!(blue.command("netwhy connect :80 --inbound"), "netwhy --netns blue connect :80 --inbound");
         assert_eq!(blue.command("netwhy explain rp-filter"), "netwhy explain rp-filter");
         assert_eq!(blue.command(""), "");
+    }
+
+    #[test]
+    fn a_containers_files_are_its_own() {
+        let box_ = Within::container(77, "web");
+        assert_eq!(box_.command("cat /etc/resolv.conf"), "nsenter -t 77 -n -m cat /etc/resolv.conf");
+        assert_eq!(box_.command("ss -ltn"), "nsenter -t 77 -n ss -ltn");
+        assert_eq!(box_.command("netwhy connect :80"), "netwhy --container web connect :80");
     }
 
     #[test]

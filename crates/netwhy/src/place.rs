@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use netwhy_causes::within::Within;
 use netwhy_collect::{Scope, container};
 use netwhy_sys::netns::{self, NetnsRef};
 
@@ -32,6 +33,19 @@ impl Place {
             None => Scope::here(),
         };
         Ok(Place { scope, name: global.netns.clone() })
+    }
+
+    /// How the commands of an answer get there; `None` where netwhy was started.
+    pub(crate) fn within(&self) -> Option<Within> {
+        match &self.scope.netns {
+            NetnsRef::Current => None,
+            NetnsRef::Name(name) => Some(Within::name(name)),
+            NetnsRef::Pid(pid) => Some(match (self.scope.pid, &self.name) {
+                (Some(_), Some(name)) => Within::container(*pid, name),
+                _ => Within::pid(*pid),
+            }),
+            NetnsRef::Path(path) => Some(Within::path(&path.to_string_lossy())),
+        }
     }
 
     /// Runs `work` inside the network namespace; only that one is entered.

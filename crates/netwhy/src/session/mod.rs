@@ -18,11 +18,9 @@ use netwhy_causes::Report;
 use netwhy_causes::engine;
 use netwhy_causes::predict::predict;
 use netwhy_causes::report::{Cost, HandOff, Overall, QuestionOut, SCHEMA};
-use netwhy_causes::within::Within;
 use netwhy_collect::Collector;
 use netwhy_facts::question::Role;
 use netwhy_facts::{Facts, Question};
-use netwhy_sys::netns::NetnsRef;
 
 use crate::place::Place;
 
@@ -169,13 +167,7 @@ impl Session {
             },
         };
         // Asked about another namespace, the commands have to speak of that one too.
-        let within = self.options.netns_name.as_deref().and_then(|word| match NetnsRef::parse(word) {
-            NetnsRef::Current => None,
-            NetnsRef::Name(name) => Some(Within::name(&name)),
-            NetnsRef::Pid(pid) => Some(Within::pid(pid)),
-            NetnsRef::Path(path) => Some(Within::path(&path.to_string_lossy())),
-        });
-        match within {
+        match self.options.place.within() {
             Some(within) => report.within(&within),
             None => report,
         }
