@@ -82,7 +82,7 @@ pub(crate) fn json(of: &Value, buckets: &Buckets, divisor: u64) -> String {
         format!("{{{low}{high}\"count\": {count}}}")
     };
     let all: Vec<String> = (first..=last).map(one).collect();
-    format!("[{}]", all.join(", "))
+    format!("[{}]", all.join(","))
 }
 
 #[cfg(test)]

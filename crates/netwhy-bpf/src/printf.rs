@@ -14,6 +14,8 @@ struct Conversion {
     space: bool,
     width: usize,
     precision: Option<usize>,
+    /// What a number is cut to: an `int` unless `hh`, `h`, `l`, `ll`, `j`, `z` or `t` say otherwise.
+    bits: u32,
     letter: char,
 }
 
@@ -56,10 +58,16 @@ pub(crate) fn format(reader: &Reader<'_>, format: &str, args: &[Part], bytes: &[
         if chars.next_if_eq(&'.').is_some() {
             one.precision = Some(number(&mut chars));
         }
-        while chars.next_if(|c| "lhqjzt".contains(*c)).is_some() {}
+        one.bits = 32;
+        while let Some(modifier) = chars.next_if(|c| "lhqjzt".contains(*c)) {
+            one.bits = if modifier == 'h' { one.bits / 2 } else { 64 };
+        }
         one.letter = chars.next().unwrap_or('d');
-        // `%rx` prints a buffer as bare hex, `%rh` as hex with spaces.
-        let style = if one.letter == 'r' { chars.next_if(|c| "xh".contains(*c)) } else { None };
+        // `%rx` prints every byte of a buffer in hex, `%rh` without escapes, with spaces.
+        let style = match one.letter {
+            'r' => chars.next_if(|c| "xh".contains(*c)),
+            _ => None,
+        };
         let Some(arg) = args.next() else { continue };
         let text = convert(reader, one, style, &arg.shape, part(bytes, arg));
         pad(&mut out, one, &text);
@@ -68,7 +76,9 @@ pub(crate) fn format(reader: &Reader<'_>, format: &str, args: &[Part], bytes: &[
 }
 
 fn convert(reader: &Reader<'_>, one: Conversion, style: Option<char>, shape: &Shape, bytes: &[u8]) -> String {
-    let word = u64_at(bytes, 0);
+    let whole = u64_at(bytes, 0);
+    let cut = 64 - one.bits.clamp(8, 64);
+    let word = (whole << cut) >> cut;
     let unsigned = |text: String, prefix: &str| {
         let text = match one.precision {
             Some(digits) => format!("{text:0>digits$}"),
@@ -78,8 +88,9 @@ fn convert(reader: &Reader<'_>, one: Conversion, style: Option<char>, shape: &Sh
     };
     match one.letter {
         'd' | 'i' => {
-            let negative = (word as i64) < 0 && !matches!(shape, Shape::Int { signed: false });
-            let digits = if negative { (word as i64).unsigned_abs() } else { word }.to_string();
+            let value = ((whole << cut) as i64) >> cut;
+            let negative = value < 0;
+            let digits = value.unsigned_abs().to_string();
             let digits = unsigned(digits, "");
             let sign = match (negative, one.plus, one.space) {
                 (true, ..) => "-",
@@ -93,12 +104,13 @@ fn convert(reader: &Reader<'_>, one: Conversion, style: Option<char>, shape: &Sh
         'x' => unsigned(format!("{word:x}"), "0x"),
         'X' => unsigned(format!("{word:X}"), "0X"),
         'o' => unsigned(format!("{word:o}"), "0"),
-        'p' => format!("{word:#x}"),
+        'p' if whole == 0 => "0".to_owned(),
+        'p' => format!("{whole:#x}"),
         'c' => u32::try_from(word & 0xff).ok().and_then(char::from_u32).map(String::from).unwrap_or_default(),
         'r' => {
             let escaped = reader.buffer(bytes, style.is_none());
             match style {
-                Some('x') => escaped.replace("\\x", ""),
+                Some('x') => escaped,
                 Some(_) => escaped.replacen("\\x", "", 1).replace("\\x", " "),
                 None => escaped,
             }
@@ -154,7 +166,10 @@ mod tests {
         assert_eq!(show("<%#x>", signed.clone(), &255_u64.to_ne_bytes()), "<0xff>");
         assert_eq!(show("<%08X>", signed.clone(), &255_u64.to_ne_bytes()), "<000000FF>");
         assert_eq!(show("<%c>", signed.clone(), &65_u64.to_ne_bytes()), "<A>");
-        assert_eq!(show("<%u>", signed, &u64::MAX.to_ne_bytes()), "<18446744073709551615>");
+        assert_eq!(show("<%u>", signed, &u64::MAX.to_ne_bytes()), "<4294967295>");
+        let signed = Shape::Int { signed: true };
+        assert_eq!(show("<%lu>", signed.clone(), &u64::MAX.to_ne_bytes()), "<18446744073709551615>");
+        assert_eq!(show("<%hhx>", signed, &0xabcd_u64.to_ne_bytes()), "<cd>");
     }
 
     #[test]

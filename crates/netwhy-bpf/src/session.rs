@@ -106,10 +106,11 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
     let places: usize = spec.programs.iter().map(|program| program.attach.len()).sum();
     if !quiet {
         if json {
-            writeln!(session.out, "{{\"type\": \"attached_probes\", \"data\": {{\"probes\": {places}}}}}")?;
+            let data = format!("\"count\": {places}, \"data\": {{\"probes\": {places}}}");
+            writeln!(session.out, "{{\"type\": \"attached_probes\", {data}}}")?;
         } else {
             let s = if places == 1 { "" } else { "s" };
-            writeln!(session.out, "Attaching {places} probe{s}...")?;
+            writeln!(session.out, "Attached {places} probe{s}")?;
         }
         session.out.flush()?;
     }
@@ -120,7 +121,8 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
         let attached = Attached::attach(spec, &objects, kernel)?;
         let done = iterate(spec, &objects, session.out)? && attached.places == 0;
         waited_for = ready()?;
-        // A script of iterators alone has done its work.
+        // A script of iterators, or of what runs once, has done its work.
+        let done = done || (attached.places == 0 && once_only(spec));
         if !done || waited_for.is_some() {
             session.wait(&mut ring, &signals, waited_for.as_ref().map(AsFd::as_fd))?;
         }
@@ -143,6 +145,12 @@ fn run_once(spec: &ProgramSpec, objects: &Objects, when: &Attach) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Whether nothing of a script waits for an event.
+fn once_only(spec: &ProgramSpec) -> bool {
+    let waits = |place: &Attach| !matches!(place, Attach::Begin | Attach::End);
+    !spec.programs.iter().any(|program| program.attach.iter().any(waits))
 }
 
 /// Runs iterators over what they iterate, and copies what they write; whether there were any.
@@ -351,9 +359,6 @@ impl Session<'_> {
         let reader = self.reader();
         let found = map.and_then(|map| self.map(map));
         let raw_key = key.map(|part| value::part(args, part));
-        let shown_key = key
-            .zip(raw_key)
-            .map(|(part, raw)| reader.key(&part.shape, raw, if self.json { "," } else { ", " }));
         let text = match (given, found) {
             (Some(part), _) if self.json => reader.json(&part.shape, value::part(args, part)),
             (Some(part), _) => reader.text(&part.shape, value::part(args, part)),
@@ -364,22 +369,7 @@ impl Session<'_> {
             (None, Some((spec, made))) => table::value(&reader, spec, made, raw_key, self.json)?,
             (None, None) => String::new(),
         };
-        let line = match (found, self.json) {
-            (Some((spec, _)), true) => {
-                let name = quote(&format!("@{}", spec.name.trim_start_matches('@')));
-                let body = match shown_key {
-                    Some(key) => format!("{{{}: {text}}}", quote(&key)),
-                    None => text,
-                };
-                format!("{{\"type\": \"map\", \"data\": {{{name}: {body}}}}}")
-            }
-            (None, true) => format!("{{\"type\": \"value\", \"data\": {text}}}"),
-            (Some((spec, _)), false) => {
-                let key = shown_key.map(|key| format!("[{key}]")).unwrap_or_default();
-                format!("@{}{key}: {text}", spec.name.trim_start_matches('@'))
-            }
-            (None, false) => text,
-        };
+        let line = if self.json { format!("{{\"type\": \"value\", \"data\": {text}}}") } else { text };
         if let Some(sink) = &mut self.sink {
             sink.text(&format!("{line}\n"))?;
         } else {
@@ -401,12 +391,13 @@ impl Session<'_> {
     }
 
     fn finish(mut self, code: Option<u8>) -> Result<Outcome, RunError> {
-        let script: Vec<u32> =
+        let mut script: Vec<u32> =
             (0..).zip(&self.spec.maps).filter(|(_, map)| map.role == Role::Script).map(|(n, _)| n).collect();
-        if self.spec.config.print_maps_on_exit && !script.is_empty() {
-            if !self.json && self.sink.is_none() {
-                self.out.write_all(b"\n\n")?;
-            }
+        script.sort_by_key(|at| self.spec.maps.get(*at as usize).map(|map| map.name.clone()));
+        if !self.json && self.sink.is_none() {
+            self.out.write_all(b"\n\n")?;
+        }
+        if self.spec.config.print_maps_on_exit {
             for map in script {
                 self.print_map(map, Print { json: self.json, ..Print::default() })?;
             }

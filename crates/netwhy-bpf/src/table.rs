@@ -40,6 +40,11 @@ fn slots<'a>(spec: &MapSpec, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> 
     bytes.chunks((spec.value_size as usize).next_multiple_of(8).max(8))
 }
 
+/// Whether an entry was ever set: scalars live in arrays, which have all their entries from the start.
+fn present(spec: &MapSpec, bytes: &[u8]) -> bool {
+    spec.present.is_none_or(|at| slots(spec, bytes).any(|slot| u64_at(slot, at as usize) != 0))
+}
+
 fn number(bytes: &[u8], signed: bool) -> i128 {
     let word = u64_at(bytes, 0);
     if signed { i128::from(word as i64) } else { i128::from(word) }
@@ -82,7 +87,9 @@ fn is_hist(spec: &MapSpec) -> bool {
 fn rows(spec: &MapSpec, map: &Map) -> netwhy_sys::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for key in keys(spec, map)? {
-        if let Some(bytes) = map.lookup(&key)? {
+        if let Some(bytes) = map.lookup(&key)?
+            && present(spec, &bytes)
+        {
             rows.push((key, cell(spec, bytes)));
         }
     }
@@ -206,7 +213,7 @@ fn cell_text(reader: &Reader<'_>, spec: &MapSpec, cell: &Cell, divisor: u64, jso
         ),
         (Cell::Average(total, count, true), _) => {
             let average = average(*total, *count) / divisor;
-            format!("count {count}, average {average}, total {}", total / divisor)
+            format!("{{ .count = {count}, .average = {average}, .total = {} }}", total / divisor)
         }
         (Cell::Average(total, count, false), _) => (average(*total, *count) / divisor).to_string(),
         (Cell::Plain(bytes), Some(Value::Plain(Shape::Int { signed }))) => {
@@ -254,7 +261,11 @@ pub(crate) fn print(
         (key, cell_text(reader, spec, cell, how.divisor, how.json))
     });
     if how.json {
-        let kind = if matches!(spec.value, Some(Value::Stats { .. })) { "stats" } else { "map" };
+        if rows.is_empty() {
+            return Ok(String::new());
+        }
+        let averages = matches!(spec.value, Some(Value::Stats { .. } | Value::Avg { .. }));
+        let kind = if averages { "stats" } else { "map" };
         let body = match spec.key {
             Some(_) => {
                 let all: Vec<String> = shown
@@ -273,7 +284,6 @@ pub(crate) fn print(
         }
         out.push_str(&format!(": {value}\n"));
     }
-    out.push('\n');
     Ok(out)
 }
 
@@ -282,6 +292,9 @@ fn print_histograms(reader: &Reader<'_>, spec: &MapSpec, all: &[(Vec<u8>, Bucket
     let skip = if how.top > 0 { all.len().saturating_sub(how.top as usize) } else { 0 };
     let all = all.get(skip..).unwrap_or_default();
     if how.json {
+        if all.is_empty() && spec.key.is_some() {
+            return String::new();
+        }
         let one = |buckets: &Buckets| hist::json(of, buckets, how.divisor);
         let body = match &spec.key {
             Some(shape) => {
@@ -301,7 +314,7 @@ fn print_histograms(reader: &Reader<'_>, spec: &MapSpec, all: &[(Vec<u8>, Bucket
     for (key, buckets) in all {
         let key =
             spec.key.as_ref().map(|shape| format!("[{}]", reader.key(shape, key, ", "))).unwrap_or_default();
-        out.push_str(&format!("{}{key}: \n{}\n", name(spec), hist::text(of, buckets, how.divisor)));
+        out.push_str(&format!("{}{key}:\n{}\n", name(spec), hist::text(of, buckets, how.divisor)));
     }
     out
 }
@@ -346,7 +359,17 @@ pub(crate) fn holds_histograms(spec: &MapSpec) -> bool {
 pub(crate) fn clear(spec: &MapSpec, map: &Map, zero_only: bool) -> netwhy_sys::Result<()> {
     for key in keys(spec, map)? {
         if zero_only || spec.key.is_none() {
-            map.update(&key, &vec![0; map.value_size()], Update::Any)?;
+            let mut bytes = vec![0; map.value_size()];
+            if let (true, Some(at)) = (zero_only, spec.present) {
+                let was = map.lookup(&key)?.unwrap_or_default();
+                let stride = (spec.value_size as usize).next_multiple_of(8).max(8);
+                for (to, from) in bytes.chunks_mut(stride).zip(was.chunks(stride)) {
+                    if let (Some(to), Some(from)) = (to.get_mut(at as usize..), from.get(at as usize..)) {
+                        to.copy_from_slice(from);
+                    }
+                }
+            }
+            map.update(&key, &bytes, Update::Any)?;
         } else {
             map.delete(&key)?;
         }

@@ -105,6 +105,16 @@ impl Reader<'_> {
     /// A map's key: several parts without parentheses.
     pub(crate) fn key(&self, shape: &Shape, bytes: &[u8], between: &str) -> String {
         match shape {
+            Shape::Tuple { parts, .. } if parts.iter().any(|part| !part.name.is_empty()) => {
+                if between == ", " {
+                    return self.text(shape, bytes);
+                }
+                let fields = parts
+                    .iter()
+                    .map(|p| format!(".{}={}", p.name, self.key(&p.shape, part(bytes, p), between)))
+                    .collect::<Vec<_>>();
+                format!("{{{}}}", fields.join(between))
+            }
             Shape::Tuple { parts, .. } => self.list(parts, bytes, between),
             other => self.text(other, bytes),
         }

@@ -28,7 +28,7 @@ fn i(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
 }
 
 fn map(name: &str, kind: MapKind, key_size: u32, value_size: u32, max_entries: u32, role: Role) -> MapSpec {
-    MapSpec { name: name.into(), kind, key_size, value_size, max_entries, role, key: None, value: None }
+    MapSpec { name: name.into(), kind, key_size, value_size, max_entries, role, key: None, value: None, present: None }
 }
 
 fn program(name: &str, kind: Kind, attach: Attach, insns: Vec<Insn>, relocs: Vec<Reloc>) -> Program {

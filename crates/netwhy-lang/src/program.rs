@@ -280,6 +280,8 @@ pub struct MapSpec {
     pub key: Option<Shape>,
     /// For maps of the script: how to read values.
     pub value: Option<Value>,
+    /// For scalars, which live in arrays: where in the value (of each CPU) a word says whether it was ever set.
+    pub present: Option<u32>,
 }
 
 /// `BPF_MAP_TYPE_*`

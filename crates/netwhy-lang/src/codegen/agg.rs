@@ -80,6 +80,9 @@ impl Gen<'_, '_> {
                 }
             }
         }
+        if let (Some(at), Agg::Count | Agg::Sum { .. }) = (info.present, agg) {
+            self.a.store_imm(Width::D, 0, at as i32, 1);
+        }
         self.a.jump(end);
         self.a.bind(missing);
         if info.key.is_some() {

@@ -31,6 +31,8 @@ pub(crate) struct Info {
     pub(crate) index: u32,
     pub(crate) key: Option<Ty>,
     pub(crate) value: Ty,
+    /// Where the value of a scalar says that it is set.
+    pub(crate) present: Option<u32>,
 }
 
 impl Maps {
@@ -51,6 +53,7 @@ impl Maps {
             role,
             key: None,
             value: None,
+            present: None,
         });
         self.specs.len() as u32 - 1
     }
@@ -143,6 +146,16 @@ pub(crate) fn layout(
             _ => 8,
         };
         let per_cpu = !matches!(value, Value::Plain(_));
+        // Averages and extremes have such a word anyway.
+        let present = match (&key, &value) {
+            (Some(_), _) | (_, Value::Hist { .. } | Value::Lhist { .. }) => None,
+            (_, Value::Min { .. } | Value::Max { .. } | Value::Avg { .. } | Value::Stats { .. }) => Some(8),
+            _ => Some(value_size),
+        };
+        let value_size = match present {
+            Some(at) if at == value_size => value_size + 8,
+            _ => value_size,
+        };
         let shape = key.as_ref().map(|k| shared.shape(k));
         let mut kind = match (&shape, per_cpu) {
             (None, false) => MapKind::Array,
@@ -188,7 +201,7 @@ pub(crate) fn layout(
             return Err(Diagnostic::error(map.span, format!("keys or values of `@{name}` are too large")));
         }
         let index = shared.maps.specs.len() as u32;
-        shared.maps.info.insert(name.clone(), Info { index, key, value: map.value.clone() });
+        shared.maps.info.insert(name.clone(), Info { index, key, value: map.value.clone(), present });
         shared.maps.specs.push(MapSpec {
             name: format!("@{name}"),
             kind,
@@ -198,6 +211,7 @@ pub(crate) fn layout(
             role: Role::Script,
             key: shape,
             value: Some(value),
+            present,
         });
     }
     Ok(())
@@ -344,10 +358,13 @@ impl Gen<'_, '_> {
             }
             self.a.map_value(1, info.index, 0);
             self.a.store(Width::D, 1, 0, 0);
+            if let Some(at) = info.present {
+                self.a.store_imm(Width::D, 1, at as i32, 1);
+            }
             return Ok(());
         }
         let size = self.size(&info.value);
-        let mem = self.temp(size);
+        let mem = self.temp(size + if info.present.is_some() { 8 } else { 0 });
         match op {
             Some(op) => {
                 self.map_read(name, key, target)?;
@@ -355,6 +372,10 @@ impl Gen<'_, '_> {
                 self.put(mem);
             }
             None => self.store(value, mem, &info.value)?,
+        }
+        if let Some(at) = info.present {
+            let (base, off) = self.base(mem.plus(at), 1);
+            self.a.store_imm(Width::D, base, off, 1);
         }
         let key = self.key(&info, key, 0)?;
         self.update(info.index, key, mem);
@@ -379,6 +400,9 @@ impl Gen<'_, '_> {
             self.a.store(Width::D, 10, result, 0);
             self.a.imm(2, by);
             self.a.atomic_add(1, 0, 2);
+            if let Some(at) = info.present {
+                self.a.store_imm(Width::D, 1, at as i32, 1);
+            }
         } else {
             let mem = self.key(&info, key, 0)?;
             self.lookup(info.index, mem);
@@ -419,8 +443,9 @@ impl Gen<'_, '_> {
             }
             (None, _) if !matches!(info.value, Ty::Agg(_)) => {
                 // Entries of arrays cannot be deleted: zero is what reading a missing one gives.
-                let zero = self.temp(self.size(&info.value));
-                self.zero(zero, self.size(&info.value));
+                let size = self.size(&info.value) + if info.present.is_some() { 8 } else { 0 };
+                let zero = self.temp(size);
+                self.zero(zero, size);
                 let key = self.key(&info, None, 0)?;
                 self.update(info.index, key, zero);
                 self.a.imm(0, 1);

@@ -26,8 +26,7 @@ pub fn conversions(format: &str) -> Result<Vec<Takes>, String> {
         let mut conversion = None;
         for c in chars.by_ref() {
             match c {
-                '-' | '+' | ' ' | '#' | '0'..='9' | '.' | 'l' | 'h' | 'z' | 'j' => {}
-                '*' => out.push(Takes::Number),
+                '-' | '+' | ' ' | '#' | '0'..='9' | '.' | 'l' | 'h' | 'z' | 'j' | 't' => {}
                 'd' | 'i' | 'u' | 'x' | 'X' | 'o' | 'c' | 'p' => {
                     conversion = Some(Takes::Number);
                     break;
