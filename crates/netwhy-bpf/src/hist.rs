@@ -102,7 +102,7 @@ mod tests {
         assert!(lines[12].starts_with("[1K, 2K)"), "{drawn}");
         assert!(
             json(&of, &buckets, 1)
-                .starts_with("[{\"max\": -1, \"count\": 1}, {\"min\": 0, \"max\": 0, \"count\": 2}")
+                .starts_with("[{\"max\": -1, \"count\": 1},{\"min\": 0, \"max\": 0, \"count\": 2}")
         );
     }
 

@@ -28,7 +28,17 @@ fn i(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
 }
 
 fn map(name: &str, kind: MapKind, key_size: u32, value_size: u32, max_entries: u32, role: Role) -> MapSpec {
-    MapSpec { name: name.into(), kind, key_size, value_size, max_entries, role, key: None, value: None, present: None }
+    MapSpec {
+        name: name.into(),
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        role,
+        key: None,
+        value: None,
+        present: None,
+    }
 }
 
 fn program(name: &str, kind: Kind, attach: Attach, insns: Vec<Insn>, relocs: Vec<Reloc>) -> Program {
@@ -105,12 +115,12 @@ fn begin_prints_and_exits() {
         ..ProgramSpec::default()
     };
     let (text, outcome) = go(&spec, &kernel, Format::Text, || ()).unwrap();
-    assert_eq!(text, "Attaching 2 probes...\nn=-7\n");
+    assert_eq!(text, "Attached 2 probes\nn=-7\n\n\n");
     assert_eq!(outcome, Outcome { code: 3, lost: 0, full: 0 });
     let (text, _) = go(&spec, &kernel, Format::Json, || ()).unwrap();
     assert_eq!(
         text,
-        "{\"type\": \"attached_probes\", \"data\": {\"probes\": 2}}\n{\"type\": \"printf\", \"data\": \"n=-7\\n\"}\n"
+        "{\"type\": \"attached_probes\", \"count\": 2, \"data\": {\"probes\": 2}}\n{\"type\": \"printf\", \"data\": \"n=-7\\n\"}\n"
     );
 }
 
@@ -174,7 +184,7 @@ fn a_btf_tracepoint_counts_by_key() {
     };
     let (text, outcome) = go(&spec, &kernel, Format::Text, connect).unwrap();
     assert_eq!(outcome.code, 0);
-    assert!(text.starts_with("Attaching 1 probe...\n\n\n@states["), "{text}");
+    assert!(text.starts_with("Attached 1 probe\n\n\n@states["), "{text}");
     // SYN_SENT, ESTABLISHED and LISTEN happen to everybody who connects to himself.
     for state in [1, 2, 10] {
         assert!(text.lines().any(|line| line.starts_with(&format!("@states[{state}]: "))), "{state}: {text}");
@@ -195,7 +205,7 @@ fn an_interval_fires() {
         ..ProgramSpec::default()
     };
     let (text, _) = go(&spec, &kernel, Format::Text, || ()).unwrap();
-    assert_eq!(text, "Attaching 1 probe...\n");
+    assert_eq!(text, "Attached 1 probe\n\n\n");
 }
 
 #[test]

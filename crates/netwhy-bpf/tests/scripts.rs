@@ -48,7 +48,7 @@ fn connect() {
 fn begin_and_end_print() {
     let script = r#"BEGIN { @x[1, "a"] = 5; print(@x); printf("%s %x\n", "hi", 255); exit(); } END { printf("bye\n"); }"#;
     let Some(text) = output(script, Format::Text, || ()) else { return };
-    assert_eq!(text, "@x[1, a]: 5\n\nhi ff\nbye\n\n\n@x[1, a]: 5\n\n");
+    assert_eq!(text, "@x[1, a]: 5\nhi ff\nbye\n\n\n@x[1, a]: 5\n");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! is still in the frame (sent through a device without tag offload, or the inner one of two) is looked behind.
 
 mod asm;
+mod expression;
 mod flow;
 #[cfg(test)]
 mod interpreter;
@@ -16,6 +17,7 @@ mod interpreter;
 mod tests;
 
 pub use asm::TooLong;
+pub use expression::{ExpressionError, expression};
 pub use netwhy_sys::filter::Instruction;
 
 use std::net::IpAddr;

@@ -4,5 +4,6 @@
 pub mod inet_diag;
 pub mod netlink;
 pub mod packet;
+pub mod pcap;
 pub mod tls;
 pub mod xtables;

@@ -192,6 +192,7 @@ impl Gen<'_, '_> {
             }
             "strcontains" => self.contains(need(0)?, need(1)?),
             "strlen" => self.strlen(need(0)?),
+            "filter" => self.pcap_filter(args, e),
             "reg" => match &need(0)?.kind {
                 ExprKind::Str(r) | ExprKind::Ident(r) => self.register(r, e),
                 _ => Err(Diagnostic::error(e.span, "`reg()` takes a name")),

@@ -9,6 +9,7 @@ mod agg;
 mod call;
 mod expr;
 mod field;
+pub(crate) mod filter;
 mod flow;
 mod maps;
 mod mem;

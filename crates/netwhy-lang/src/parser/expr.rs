@@ -232,6 +232,12 @@ impl Parser<'_> {
 
     fn word(&mut self, name: String) -> Result<Expr> {
         let start = self.advance()?.span;
+        // `filter "expression"`: on the packet of the probe.
+        if let ("filter", Tok::Str(text)) = (name.as_str(), &self.cur.tok) {
+            let text = node(self.cur.span, ExprKind::Str(text.clone()));
+            let end = self.advance()?.span;
+            return Ok(node(start.to(end), ExprKind::Call(name, vec![text])));
+        }
         if !self.is("(") {
             return Ok(node(start, ExprKind::Ident(name)));
         }

@@ -16,7 +16,7 @@ pub const BUILTINS: [&str; 36] = [
 ];
 
 /// Functions with the fewest and most arguments they take.
-const FUNCTIONS: [(&str, usize, usize); 58] = [
+const FUNCTIONS: [(&str, usize, usize); 59] = [
     ("printf", 1, 64),
     ("errorf", 1, 64),
     ("warnf", 1, 64),
@@ -63,6 +63,7 @@ const FUNCTIONS: [(&str, usize, usize); 58] = [
     ("flow", 1, 1),
     ("signal", 1, 1),
     ("strlen", 1, 1),
+    ("filter", 1, 2),
     ("pid", 0, 1),
     ("tid", 0, 1),
     ("comm", 0, 0),
@@ -498,6 +499,24 @@ impl Infer<'_> {
                     return Err(Diagnostic::error(e.span, format!("no kernel symbol `{symbol}`")));
                 }
                 return Ok(Ty::U64);
+            }
+            "filter" => {
+                let Some(text @ Expr { kind: ExprKind::Str(expression), .. }) = args.last() else {
+                    return Err(Diagnostic::error(
+                        e.span,
+                        "`filter()` takes a packet and an expression in quotes",
+                    )
+                    .hint("as in `filter(args.skb, \"tcp port 80\")`"));
+                };
+                crate::codegen::filter::program(expression, text)?;
+                if let [skb, _] = args {
+                    let ty = self.expr(skb)?;
+                    if ty != Ty::Unknown && self.flow_kind(&ty) != Some(FlowKind::Skb) {
+                        return Err(Diagnostic::error(skb.span, "`filter()` takes a pointer to a sk_buff")
+                            .hint("cast it, as in `filter((struct sk_buff *)args.skbaddr, ..)`"));
+                    }
+                }
+                return Ok(Ty::Bool);
             }
             "pton" => {
                 let Some(ExprKind::Str(text)) = args.first().map(|a| &a.kind) else {

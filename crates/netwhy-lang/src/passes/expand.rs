@@ -94,6 +94,9 @@ pub fn expand(
                     _ => {}
                 },
                 ExprKind::Call(name, _) if name == "reg" || name == "override" => context = true,
+                ExprKind::Call(name, args) if name == "filter" && args.len() == 1 => {
+                    (context, place) = (true, true);
+                }
                 _ => {}
             }
         };

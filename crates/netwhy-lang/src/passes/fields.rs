@@ -159,6 +159,13 @@ impl World<'_> {
         None
     }
 
+    /// Whether a type is a pointer to the kernel's structure of that name.
+    pub fn is_pointer_to(&self, ty: TypeId, name: &str) -> bool {
+        let C::Ptr(to) = self.look(&C::Lazy(ty)) else { return false };
+        let C::Struct(StructRef::Kernel(id)) = self.look(&to) else { return false };
+        matches!(self.types.describe(id), Some(TypeDesc::Struct { name: found, .. }) if found == name)
+    }
+
     /// Names of all members, for the nearest one.
     pub fn names(&self, s: StructRef) -> Vec<String> {
         fn collect(w: &World<'_>, id: TypeId, depth: u32, out: &mut Vec<String>) {
