@@ -49,6 +49,7 @@ pub struct IptRule {
     dport: Option<(u16, u16)>,
     sport: Option<(u16, u16)>,
     state: Option<u32>,
+    comment: Option<String>,
     target: Target,
 }
 
@@ -105,6 +106,7 @@ impl IptRule {
             dport: None,
             sport: None,
             state: None,
+            comment: None,
             target,
         }
     }
@@ -192,6 +194,13 @@ impl IptRule {
         self
     }
 
+    /// `-m comment --comment`, at most 255 bytes.
+    #[must_use]
+    pub fn comment(mut self, text: &str) -> Self {
+        self.comment = Some(text.to_owned());
+        self
+    }
+
     pub(super) fn entry(&self, family: Family) -> Result<Entry> {
         let mut matches = Vec::new();
         if self.dport.is_some() || self.sport.is_some() {
@@ -209,6 +218,12 @@ impl IptRule {
         }
         if let Some(bits) = self.state {
             matches.extend(conntrack(bits));
+        }
+        if let Some(text) = &self.comment {
+            // struct xt_comment_info: 256 bytes that end with a zero.
+            let mut data: Vec<u8> = text.bytes().filter(|byte| *byte != 0).take(255).collect();
+            data.resize(256, 0);
+            matches.extend(extension("comment", &data));
         }
         Ok(Entry::new(family, &self.head(family)?, &matches, &self.target_bytes()?))
     }
