@@ -324,6 +324,29 @@ impl Socket {
         fd::set_int(self.as_fd(), libc::IPPROTO_TCP, option, i32::from(bytes), "setsockopt TCP_MAXSEG")
     }
 
+    /// Signs every segment to and from an address with this key (TCP_MD5SIG, RFC 2385), and wants them signed.
+    ///
+    /// `struct tcp_md5sig` (uapi `linux/tcp.h`): address, flags, prefix length, key length, device, 80 bytes of key.
+    pub fn set_md5_key(&self, peer: IpAddr, key: &[u8]) -> Result<()> {
+        const TCP_MD5SIG: libc::c_int = 14;
+        const STORAGE: usize = size_of::<libc::sockaddr_storage>();
+        let mut request = [0_u8; STORAGE + 8 + 80];
+        match peer {
+            IpAddr::V4(address) => {
+                request[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+                request[4..8].copy_from_slice(&address.octets());
+            }
+            IpAddr::V6(address) => {
+                request[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+                request[8..24].copy_from_slice(&address.octets());
+            }
+        }
+        let length = key.len().min(80);
+        request[STORAGE + 2..STORAGE + 4].copy_from_slice(&(length as u16).to_ne_bytes());
+        request[STORAGE + 8..STORAGE + 8 + length].copy_from_slice(&key[..length]);
+        fd::set_option(self.as_fd(), libc::IPPROTO_TCP, TCP_MD5SIG, &request, "setsockopt TCP_MD5SIG")
+    }
+
     /// Sends small segments at once.
     pub fn set_no_delay(&self) -> Result<()> {
         fd::set_int(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1, "setsockopt TCP_NODELAY")
