@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod explain;
 pub mod firewall;
 pub mod fix;
+mod http;
 pub(crate) mod naming;
 pub mod nat;
 pub mod nexthop;

@@ -15,7 +15,7 @@ pub const PATIENCE: Duration = Duration::from_millis(700);
 /// What to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `tcp`, `udp`, `tls`, `tcp16`: sixteen connections one after the
+    /// `tcp`, `udp`, `tls`, `http`, `tcp16`: sixteen connections one after the
     /// other, or `udp-from-5060`: always from this port.
     pub scheme: String,
     /// Name or address.
@@ -101,6 +101,7 @@ fn try_once(target: &Target, patience: Duration) -> Result<(), String> {
             // Sixteen connections, each from a port of its own: what fails depends on the port.
             "tcp16" => (0..16).try_for_each(|_| tcp(address, patience)),
             "tcp" => tcp(address, patience),
+            "http" => http(address, patience),
             "udp" => udp(address, 0, patience),
             scheme if scheme.starts_with("udp-from-") => {
                 let port = scheme.trim_start_matches("udp-from-").parse();
@@ -125,6 +126,22 @@ fn tcp(address: SocketAddr, patience: Duration) -> Result<(), String> {
     stream.write_all(b"hello").map_err(hello)?;
     let mut word = [0; 5];
     stream.read_exact(&mut word).map_err(hello)
+}
+
+/// Asks for a page; an answer below 500 is one.
+fn http(address: SocketAddr, patience: Duration) -> Result<(), String> {
+    let mut stream = TcpStream::connect_timeout(&address, patience).map_err(|e| named("connect", &e))?;
+    let failed = |error: std::io::Error| named("http", &error);
+    stream.set_read_timeout(Some(patience)).map_err(failed)?;
+    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).map_err(failed)?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).map_err(failed)?;
+    let status = head.strip_prefix(b"HTTP/1.1 ").and_then(|rest| std::str::from_utf8(rest).ok());
+    match status.and_then(|word| word.parse::<u16>().ok()) {
+        Some(..500) => Ok(()),
+        Some(status) => Err(format!("http {status}")),
+        None => Err("http garbage".to_owned()),
+    }
 }
 
 fn udp(address: SocketAddr, port: u16, patience: Duration) -> Result<(), String> {

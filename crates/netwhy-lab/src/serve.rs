@@ -40,7 +40,7 @@ pub(crate) fn ready() -> Result<()> {
         .map_err(LabError::io("say that the service is ready"))
 }
 
-/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,reuseport`, `,dev=eth0`, `,backlog=4`.
+/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,reuseport`, `,dev=eth0`, `,md5=PEER`, `,backlog=4`.
 pub(crate) fn listen(text: &str) -> Result<TcpListener> {
     let mut parts = text.split(',');
     let address = address(parts.next().unwrap_or(text))?;
@@ -52,6 +52,10 @@ pub(crate) fn listen(text: &str) -> Result<TcpListener> {
             ("v6only", _) => socket.set_v6_only(true)?,
             ("reuseport", _) => socket.set_reuse_port()?,
             ("reset", _) => socket.reset_on_close()?,
+            ("md5", peer) => {
+                let peer = peer.parse().map_err(|_| LabError::Usage(format!("md5 {peer}?")))?;
+                socket.set_md5_key(peer, b"a key of the lab")?;
+            }
             ("dev", device) => socket.bind_device(device)?,
             ("backlog", number) => {
                 backlog = number.parse().map_err(|_| LabError::Usage(format!("backlog {number}?")))?;

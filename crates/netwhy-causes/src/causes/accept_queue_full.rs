@@ -41,7 +41,7 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Socket,
     scope: Scope::FailedFlow,
     needs: service::NEEDS,
-    explains: &[],
+    explains: &["http-no-answer", "tls-silent"],
     judge,
 };
 

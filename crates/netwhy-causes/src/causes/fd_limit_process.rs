@@ -38,7 +38,7 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Process,
     scope: Scope::EveryFlow,
     needs: service::NEEDS,
-    explains: &["accept-queue-full", "reuseport-dead-member"],
+    explains: &["http-no-answer", "tls-silent", "accept-queue-full", "reuseport-dead-member"],
     judge,
 };
 

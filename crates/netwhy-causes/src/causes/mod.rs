@@ -41,8 +41,12 @@ pub mod fw_drop_neighbour;
 pub mod fw_drop_outbound;
 pub mod fw_drop_reply;
 pub mod fw_reject;
+pub mod http_error_answer;
+pub mod http_garbage;
+pub mod http_no_answer;
 pub mod ipsec;
 pub mod ipv6_broken;
+pub mod k8s_no_endpoints;
 pub mod legacy_and_nft_both;
 pub mod limit_rule;
 pub mod link_down;
@@ -155,8 +159,12 @@ pub static ALL: &[&Cause] = &[
     &fw_drop_outbound::CAUSE,
     &fw_drop_reply::CAUSE,
     &fw_reject::CAUSE,
+    &http_error_answer::CAUSE,
+    &http_garbage::CAUSE,
+    &http_no_answer::CAUSE,
     &ipsec::CAUSE,
     &ipv6_broken::CAUSE,
+    &k8s_no_endpoints::CAUSE,
     &legacy_and_nft_both::CAUSE,
     &limit_rule::CAUSE,
     &link_down::CAUSE,
@@ -270,8 +278,12 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("fw-drop-outbound", include_str!("fw_drop_outbound.rs")),
     ("fw-drop-reply", include_str!("fw_drop_reply.rs")),
     ("fw-reject", include_str!("fw_reject.rs")),
+    ("http-error-answer", include_str!("http_error_answer.rs")),
+    ("http-garbage", include_str!("http_garbage.rs")),
+    ("http-no-answer", include_str!("http_no_answer.rs")),
     ("ipsec", include_str!("ipsec.rs")),
     ("ipv6-broken", include_str!("ipv6_broken.rs")),
+    ("k8s-no-endpoints", include_str!("k8s_no_endpoints.rs")),
     ("legacy-and-nft-both", include_str!("legacy_and_nft_both.rs")),
     ("limit-rule", include_str!("limit_rule.rs")),
     ("link-down", include_str!("link_down.rs")),

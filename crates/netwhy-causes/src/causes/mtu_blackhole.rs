@@ -40,7 +40,7 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Path,
     scope: Scope::EveryFlow,
     needs: &["path-mtus", "paths", "attempts"],
-    explains: &["path-or-remote-drop", "tls-silent"],
+    explains: &["path-or-remote-drop", "tls-silent", "http-no-answer"],
     judge,
 };
 

@@ -40,7 +40,14 @@ pub static CAUSE: Cause = Cause {
     layer: Layer::Process,
     scope: Scope::EveryFlow,
     needs: service::NEEDS,
-    explains: &["accept-queue-full", "udp-rcvbuf-full", "reuseport-dead-member", "fd-limit-process"],
+    explains: &[
+        "http-no-answer",
+        "tls-silent",
+        "accept-queue-full",
+        "udp-rcvbuf-full",
+        "reuseport-dead-member",
+        "fd-limit-process",
+    ],
     judge,
 };
 

@@ -11,6 +11,7 @@ mod control_bridge;
 mod control_decoys;
 mod control_decoys_inbound;
 mod control_decoys_transit;
+mod control_http;
 mod control_inbound;
 mod control_inbound_v6;
 mod control_multipath;
@@ -56,6 +57,7 @@ mod ipt_policy_forward;
 mod ipt_reject_input;
 mod ipt_reject_reset;
 mod ipv6_disabled;
+mod k8s_no_endpoints;
 mod link_down;
 mod link_no_carrier;
 mod loopback_down;
@@ -102,6 +104,9 @@ mod outside_closes_before_tls;
 mod outside_dead_address;
 mod outside_far_drop;
 mod outside_host_unreachable;
+mod outside_http_other_service;
+mod outside_http_silent;
+mod outside_http_unavailable;
 mod outside_loop;
 mod outside_mtu_blackhole;
 mod outside_no_route;
@@ -155,6 +160,7 @@ mod svc_stuck;
 mod syn_queue_full;
 mod tbf_drop;
 mod tc_filter_drop;
+mod tcp_auth;
 mod tcx_drop_egress;
 mod tcx_drop_ingress;
 mod tls_bad_certificate;
@@ -214,6 +220,7 @@ pub static ALL: &[&Case] = &[
     &control_decoys::CASE,
     &control_decoys_inbound::CASE,
     &control_decoys_transit::CASE,
+    &control_http::CASE,
     &control_inbound::CASE,
     &control_inbound_v6::CASE,
     &control_multipath::CASE,
@@ -259,6 +266,7 @@ pub static ALL: &[&Case] = &[
     &ipt_reject_input::CASE,
     &ipt_reject_reset::CASE,
     &ipv6_disabled::CASE,
+    &k8s_no_endpoints::CASE,
     &link_down::CASE,
     &link_no_carrier::CASE,
     &loopback_down::CASE,
@@ -305,6 +313,9 @@ pub static ALL: &[&Case] = &[
     &outside_dead_address::CASE,
     &outside_far_drop::CASE,
     &outside_host_unreachable::CASE,
+    &outside_http_other_service::CASE,
+    &outside_http_silent::CASE,
+    &outside_http_unavailable::CASE,
     &outside_loop::CASE,
     &outside_mtu_blackhole::CASE,
     &outside_no_route::CASE,
@@ -358,6 +369,7 @@ pub static ALL: &[&Case] = &[
     &syn_queue_full::CASE,
     &tbf_drop::CASE,
     &tc_filter_drop::CASE,
+    &tcp_auth::CASE,
     &tcx_drop_egress::CASE,
     &tcx_drop_ingress::CASE,
     &tls_bad_certificate::CASE,

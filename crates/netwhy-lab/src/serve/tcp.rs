@@ -61,6 +61,20 @@ pub(super) fn serve(kind: &str, words: &[&str]) -> Result<()> {
             }
             Ok(())
         }
+        // Hears a first word and says one thing, whatever it was.
+        ("answer", [address, text]) => {
+            let listener = listen(address)?;
+            ready()?;
+            for mut stream in listener.incoming().flatten() {
+                let text = text.as_bytes().to_vec();
+                std::thread::spawn(move || {
+                    if stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                        let _ = stream.write_all(&text);
+                    }
+                });
+            }
+            Ok(())
+        }
         ("accept-and-hold", [address]) => {
             let listener = listen(address)?;
             ready()?;

@@ -11,7 +11,7 @@ use netwhy_causes::report::{Confidence, Overall};
 use netwhy_facts::attempt::{Attempt, Attempts};
 use netwhy_facts::path::{NeighProbes, PathMtus, Paths};
 use netwhy_facts::question::{App, Role};
-use netwhy_facts::tls::{TlsHandshakes, TlsOutcome};
+use netwhy_facts::tls::{HttpAnswers, TlsHandshakes, TlsOutcome};
 use netwhy_facts::{Proto, Reading};
 
 use super::Session;
@@ -104,6 +104,11 @@ impl Session {
             .facts
             .value::<TlsHandshakes>()
             .is_some_and(|t| t.0.iter().any(|h| matches!(h.outcome, TlsOutcome::Timeout)));
+        let silent = silent
+            || self
+                .facts
+                .value::<HttpAnswers>()
+                .is_some_and(|all| all.0.iter().any(|a| a.status.is_none() && a.first_byte_us.is_none()));
         silent && !matches!(self.question.target.app, App::None | App::Dns)
     }
 
