@@ -45,10 +45,22 @@ fn judge(case: &Case<'_>) -> Verdict {
         return Verdict::Silent;
     };
     let (means, todo) = match status {
-        407 => ("a proxy wants authentication first", "give the program the proxy's credentials, or exempt the target"),
-        502 => ("a proxy before the service got no valid answer from it", "look at the proxy's log and at its backend"),
-        503 => ("it is overloaded, or a proxy has no backend ready", "look at its log, its health checks and its backends"),
-        504 => ("a proxy before the service got no answer from it in time", "look at the proxy's log and at its backend"),
+        407 => (
+            "a proxy wants authentication first",
+            "give the program the proxy's credentials, or exempt the target",
+        ),
+        502 => (
+            "a proxy before the service got no valid answer from it",
+            "look at the proxy's log and at its backend",
+        ),
+        503 => (
+            "it is overloaded, or a proxy has no backend ready",
+            "look at its log, its health checks and its backends",
+        ),
+        504 => (
+            "a proxy before the service got no answer from it in time",
+            "look at the proxy's log and at its backend",
+        ),
         _ => ("the service itself fails", "look at the service's log"),
     };
     let named: Vec<String> = ["via", "server", "proxy-authenticate"]

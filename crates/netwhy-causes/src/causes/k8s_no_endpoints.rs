@@ -95,7 +95,9 @@ mod tests {
             table: "filter".into(),
             chain: "KUBE-SERVICES".into(),
             number: 1,
-            text: format!("-A KUBE-SERVICES -d 10.96.0.7/32 -p tcp -m comment --comment \"{comment}\" -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable"),
+            text: format!(
+                "-A KUBE-SERVICES -d 10.96.0.7/32 -p tcp -m comment --comment \"{comment}\" -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable"
+            ),
         };
         Scene::client("203.0.113.2", 80)
             .forward(&[Stage::Output], End::Rejected { locus, with: "icmp-port-unreachable".into() })

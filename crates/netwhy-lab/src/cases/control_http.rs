@@ -17,6 +17,11 @@ pub(super) static CASE: Case = Case {
 };
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
-    lab.serve("server", "pages", "answer", &["[::]:8081", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"])?;
+    lab.serve(
+        "server",
+        "pages",
+        "answer",
+        &["[::]:8081", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"],
+    )?;
     Ok(Broken::healthy())
 }

@@ -17,7 +17,8 @@ pub(super) static CASE: Case = Case {
 };
 
 fn fault(lab: &mut Lab) -> Result<Broken> {
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nServer: front\r\nVia: 1.1 front\r\nContent-Length: 0\r\n\r\n";
+    let answer =
+        "HTTP/1.1 503 Service Unavailable\r\nServer: front\r\nVia: 1.1 front\r\nContent-Length: 0\r\n\r\n";
     lab.serve("server", "front", "answer", &["[::]:8081", answer])?;
     Ok(Broken::outside("http-error-answer"))
 }
