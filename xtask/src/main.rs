@@ -3,6 +3,7 @@
 //! - `new cause NAME`, `new case NAME`: write a file that compiles, and say what to do next
 //! - `bench`: the figures of docs/benchmarks.md, measured in one run
 //! - `dist`: the static release binary and its checksum
+//! - `vm [KERNEL ...]`: the probe engine's tests on Debian's kernels in QEMU, docs/kernels.md
 //! - `man [DIR]`: manual pages and completions, from the command line's own definition
 
 mod bench;
@@ -13,10 +14,12 @@ mod cli;
 mod dist;
 mod man;
 mod new;
+mod vm;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask new cause|case NAME | bench [WHAT] | dist | man [DIR]";
+const USAGE: &str =
+    "usage: cargo xtask new cause|case NAME | bench [WHAT] | dist | vm [KERNEL ...] | man [DIR]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(None),
         ["bench", what] => bench::run(Some(what)),
         ["dist"] => dist::run(),
+        ["vm", ref rest @ ..] => vm::run(rest),
         ["man"] => man::run(None),
         ["man", dir] => man::run(Some(dir)),
         _ => Err(USAGE.into()),

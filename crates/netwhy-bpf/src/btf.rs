@@ -4,6 +4,7 @@
 //! may be anything: every read is bounded, and what does not fit is as if it were not there.
 
 mod describe;
+mod render;
 #[cfg(test)]
 mod tests;
 

@@ -1,16 +1,23 @@
 //! One kernel as the compiler sees it: types from BTF, records from tracefs where it is mounted, symbols, probes.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::rc::Rc;
 
 use netwhy_lang::features::{Arch, Features};
-use netwhy_lang::types::{Probes, RecordField, Signature, Tag, TypeDesc, TypeId, Types};
+use netwhy_lang::program::Attach;
+use netwhy_lang::types::{Instead, Probes, RecordField, Signature, Tag, TypeDesc, TypeId, Types};
 use netwhy_sys::procfs::Tree;
 
 use crate::btf::{Btf, BtfError, Kind};
+use crate::elf::Elf;
+use crate::probing::Probing;
 use crate::symbols::Symbols;
 use crate::tracefs::Tracefs;
+use crate::users::Users;
 use crate::wildcard;
+use crate::{ladder, libraries};
 
 /// Why the kernel's types cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +37,21 @@ pub struct Kernel {
     tracefs: Option<Tracefs>,
     symbols: Symbols,
     events: OnceCell<Vec<String>>,
+    users: Users,
+    probing: Probing,
+    /// The process the run is about.
+    target: Cell<Option<u32>>,
+    notes: RefCell<Vec<String>>,
+    files: RefCell<HashMap<String, Rc<Opened>>>,
     names: RefCell<HashMap<String, Option<u32>>>,
+}
+
+/// A program or library.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) elf: Elf,
+    /// Address and size of each function.
+    pub(crate) functions: BTreeMap<String, (u64, u64)>,
 }
 
 /// The largest description there may be: the largest kernels have 10 MB.
@@ -45,8 +66,63 @@ impl Kernel {
             tracefs: Tracefs::find(),
             symbols: Symbols::new(),
             events: OnceCell::new(),
+            users: Users::new(),
+            probing: Probing::default(),
+            target: Cell::new(None),
+            notes: RefCell::default(),
+            files: RefCell::default(),
             names: RefCell::default(),
         })
+    }
+
+    /// Names of user addresses.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// What it attaches.
+    #[must_use]
+    pub fn probing(&self) -> &Probing {
+        &self.probing
+    }
+
+    /// The process the run is about: user probes, counters and watched addresses are its alone.
+    #[must_use]
+    pub fn target(&self) -> Option<u32> {
+        self.target.get()
+    }
+
+    /// Sets the process the run is about.
+    pub fn set_target(&self, pid: Option<u32>) {
+        self.target.set(pid);
+    }
+
+    /// Keeps something the user should know, once.
+    pub(crate) fn note(&self, text: String) {
+        let mut notes = self.notes.borrow_mut();
+        if !notes.contains(&text) {
+            notes.push(text);
+        }
+    }
+
+    /// What there is to say so far: rungs taken, names changed by the compiler, probes left out.
+    #[must_use]
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.notes.borrow_mut())
+    }
+
+    /// A program or library, read once.
+    pub(crate) fn file(&self, path: &str) -> Result<Rc<Opened>, String> {
+        if let Some(found) = self.files.borrow().get(path) {
+            return Ok(Rc::clone(found));
+        }
+        let elf = Elf::open(Path::new(path)).map_err(|error| error.to_string())?;
+        let symbols = elf.symbols().into_iter().filter(|symbol| symbol.function);
+        let functions = symbols.map(|symbol| (symbol.name, (symbol.address, symbol.size))).collect();
+        let made = Rc::new(Opened { elf, functions });
+        self.files.borrow_mut().insert(path.to_owned(), Rc::clone(&made));
+        Ok(made)
     }
 
     /// Its types.
@@ -105,25 +181,13 @@ impl Kernel {
         }
     }
 
-    /// Everything that can be probed, as `provider:name`, with the pattern's provider only.
+    /// Modules with types of their own, by name.
     #[must_use]
-    pub fn list(&self, pattern: &str) -> Vec<String> {
-        let (provider, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
-        let providers = ["tracepoint", "rawtracepoint", "software", "iter", "kprobe", "fentry"];
-        let provider = match provider {
-            "t" => "tracepoint",
-            "rt" => "rawtracepoint",
-            "s" => "software",
-            "it" => "iter",
-            "k" => "kprobe",
-            "f" | "kfunc" => "fentry",
-            other => other,
-        };
-        let mut out = Vec::new();
-        for known in providers.iter().filter(|known| wildcard::matches(provider, known)) {
-            out.extend(self.matching(known, rest).into_iter().map(|name| format!("{known}:{name}")));
-        }
-        out
+    pub fn modules(&self) -> Vec<String> {
+        let mut all = Tree::sys().list("kernel/btf").unwrap_or_default();
+        all.retain(|name| name != "vmlinux");
+        all.sort();
+        all
     }
 }
 
@@ -180,7 +244,7 @@ impl Types for Kernel {
 }
 
 /// Software events of perf (`PERF_COUNT_SW_*`) and their numbers.
-pub(crate) const SOFTWARE: [(&str, u64); 13] = [
+pub(crate) const SOFTWARE: [(&str, u64); 14] = [
     ("alignment-faults", 7),
     ("bpf-output", 10),
     ("context-switches", 3),
@@ -188,6 +252,7 @@ pub(crate) const SOFTWARE: [(&str, u64); 13] = [
     ("cpu-clock", 0),
     ("cpu-migrations", 4),
     ("cs", 3),
+    ("dummy", 9),
     ("emulation-faults", 8),
     ("faults", 2),
     ("major-faults", 6),
@@ -195,6 +260,99 @@ pub(crate) const SOFTWARE: [(&str, u64); 13] = [
     ("page-faults", 2),
     ("task-clock", 1),
 ];
+
+/// Counters of the processor (`PERF_COUNT_HW_*`) and their numbers.
+pub(crate) const HARDWARE: [(&str, u64); 12] = [
+    ("backend-stalls", 8),
+    ("branch-instructions", 4),
+    ("branch-misses", 5),
+    ("branches", 4),
+    ("bus-cycles", 6),
+    ("cache-misses", 3),
+    ("cache-references", 2),
+    ("cpu-cycles", 0),
+    ("cycles", 0),
+    ("frontend-stalls", 7),
+    ("instructions", 1),
+    ("ref-cycles", 9),
+];
+
+/// Every probe of user programs: provider, files, and the rest of the pattern.
+fn user_parts(pattern: &str) -> (&str, &str) {
+    pattern.split_once(':').unwrap_or((pattern, "*"))
+}
+
+impl Kernel {
+    /// Functions of the files a pattern `PATH:NAME` names, as `PATH:NAME`.
+    fn user_functions(&self, pattern: &str) -> Vec<String> {
+        let (path, names) = user_parts(pattern);
+        let mut out = Vec::new();
+        for file in libraries::files(path, self.target()) {
+            let Ok(opened) = self.file(&file) else { continue };
+            let fits = opened.functions.keys().filter(|name| wildcard::matches(names, name));
+            out.extend(fits.map(|name| format!("{file}:{name}")));
+        }
+        out
+    }
+
+    /// Statically defined probes of the files a pattern `PATH:PROVIDER:NAME` or `PATH:NAME` names.
+    fn user_sites(&self, pattern: &str) -> Vec<Attach> {
+        let (path, rest) = user_parts(pattern);
+        let path = if path.is_empty() { "*" } else { path };
+        let (provider, name) = match rest.split_once(':') {
+            Some((provider, name)) if !provider.is_empty() => (provider, name),
+            Some((_, name)) => ("*", name),
+            None => ("*", rest),
+        };
+        let mut out = Vec::new();
+        for file in libraries::files(path, self.target()) {
+            let Ok(opened) = self.file(&file) else { continue };
+            for site in opened.elf.sites() {
+                if wildcard::matches(provider, &site.provider) && wildcard::matches(name, &site.name) {
+                    out.push(Attach::Usdt {
+                        path: file.clone(),
+                        provider: site.provider,
+                        name: site.name,
+                        offset: site.offset,
+                        semaphore: site.semaphore,
+                        args: site.args,
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    /// Functions of the kernel that can be probed: what its tracer says, else its symbols.
+    fn kernel_functions(&self, pattern: &str) -> Vec<String> {
+        let (module, pattern) = match pattern.split_once(':') {
+            Some((module, pattern)) => (Some(module), pattern),
+            None => (None, pattern),
+        };
+        let mut names: Vec<String> = match self.tracefs.as_ref().and_then(Tracefs::functions) {
+            Some(text) => text
+                .lines()
+                .filter(|line| {
+                    let mut words = line.split_whitespace();
+                    let name = words.next().unwrap_or_default();
+                    let home = words.next().map_or("vmlinux", |m| m.trim_matches(['[', ']']));
+                    wildcard::matches(pattern, name) && module.is_none_or(|m| wildcard::matches(m, home))
+                })
+                .filter_map(|line| line.split_whitespace().next())
+                .map(str::to_owned)
+                .collect(),
+            None => self
+                .symbols
+                .functions()
+                .filter(|name| wildcard::matches(pattern, name))
+                .map(str::to_owned)
+                .collect(),
+        };
+        names.sort();
+        names.dedup();
+        names
+    }
+}
 
 impl Probes for Kernel {
     fn matching(&self, provider: &str, pattern: &str) -> Vec<String> {
@@ -220,7 +378,20 @@ impl Probes for Kernel {
                 names.sort();
                 keep(names)
             }
-            "fentry" | "fexit" | "kprobe" | "kretprobe" => {
+            "hardware" => keep(HARDWARE.iter().map(|(name, _)| format!("{name}:")).collect()),
+            "uprobe" | "uretprobe" => self.user_functions(pattern),
+            "usdt" => {
+                let mut names: Vec<String> = self
+                    .user_sites(pattern)
+                    .iter()
+                    .map(|site| crate::attach::show(site).trim_start_matches("usdt:").to_owned())
+                    .collect();
+                names.sort();
+                names.dedup();
+                names
+            }
+            "kprobe" | "kretprobe" => self.kernel_functions(pattern),
+            "fentry" | "fexit" => {
                 let mut names: Vec<String> = self
                     .btf
                     .named(&[Kind::Func])
@@ -246,8 +417,37 @@ impl Probes for Kernel {
                 let event = name.rsplit(':').next().unwrap_or(name);
                 Some(self.named(Kind::Typedef, &format!("btf_trace_{event}")).is_some())
             }
+            "uprobe" | "uretprobe" => {
+                let (path, symbol) = user_parts(name);
+                let symbol = symbol.split('+').next().unwrap_or_default();
+                if symbol.starts_with(|c: char| c.is_ascii_digit()) {
+                    return None;
+                }
+                let opened = libraries::files(path, self.target()).into_iter().map(|file| self.file(&file));
+                Some(opened.flatten().any(|opened| opened.functions.contains_key(symbol)))
+            }
+            "kprobe" | "kretprobe" if self.probing.kprobe().yes() => {
+                let function = name.rsplit(':').next().unwrap_or(name).split('+').next().unwrap_or_default();
+                Some(self.symbols.address(function).is_some() || !self.symbols.variants(function).is_empty())
+            }
+            "fentry" | "fexit" if !name.contains(':') => Some(self.btf.find(&[Kind::Func], name).is_some()),
             _ => None,
         }
+    }
+
+    fn resolve(&self, provider: &str, name: &str) -> Option<String> {
+        let (path, symbol) = user_parts(name);
+        let _ = provider;
+        let file = libraries::files(path, self.target()).into_iter().next()?;
+        Some(format!("{file}:{symbol}"))
+    }
+
+    fn usdt(&self, pattern: &str) -> Option<Vec<Attach>> {
+        Some(self.user_sites(pattern))
+    }
+
+    fn instead(&self, provider: &str, name: &str) -> Option<Instead> {
+        ladder::instead(provider, name, self)
     }
 
     fn similar(&self, provider: &str, name: &str) -> Vec<String> {

@@ -1,29 +1,359 @@
 //! Rungs: tracepoints in place of kprobes, and raw tracepoints where tracefs is not mounted.
 
 use netwhy_lang::parser::parse;
+use netwhy_lang::types::Instead;
 
 use crate::kernel::Kernel;
 
-/// Function, event, and what is lost or different there.
-const TABLE: [(&str, &str, &str); 12] = [
-    ("tcp_connect", "inet_sock_set_state", "newstate 2 (SYN_SENT); the source port may not be chosen yet"),
-    ("tcp_v4_connect", "inet_sock_set_state", "newstate 2 (SYN_SENT); failures before it are not seen"),
-    ("tcp_v6_connect", "inet_sock_set_state", "newstate 2 (SYN_SENT); failures before it are not seen"),
-    ("tcp_set_state", "inet_sock_set_state", "nothing is lost"),
-    ("inet_csk_accept", "inet_sock_set_state", "newstate 1 (ESTABLISHED); without the accepting process"),
-    ("tcp_sendmsg", "sock_send_length", "the result instead of the request; Linux 6.3"),
-    ("tcp_recvmsg", "sock_recv_length", "the result instead of the request; Linux 6.3"),
-    ("tcp_rcv_established", "tcp_probe", "established sockets with data only"),
-    ("tcp_retransmit_skb", "tcp_retransmit_skb", "nothing is lost"),
-    ("tcp_drop", "kfree_skb", "all protocols; filter by reason"),
-    ("kfree_skb", "kfree_skb", "nothing is lost"),
-    ("ip_rcv", "netif_receive_skb", "all protocols, before IP"),
+/// A tracepoint that sees what a kprobe on a function would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rung {
+    /// The function.
+    pub function: &'static str,
+    /// Whether the function's return is meant.
+    pub returns: bool,
+    /// The probe in its place.
+    pub point: &'static str,
+    /// When it counts.
+    pub when: Option<&'static str>,
+    /// What the function's arguments are there.
+    pub values: &'static [(&'static str, &'static str)],
+    /// What is lost or different.
+    pub lost: &'static str,
+}
+
+const STATE: &str = "rawtracepoint:inet_sock_set_state";
+const RECEIVE: &str = "rawtracepoint:netif_receive_skb";
+const SK: &[(&str, &str)] = &[("arg0", "args.sk")];
+const SKB: &[(&str, &str)] = &[("arg0", "args.skb")];
+
+const fn entry(
+    function: &'static str,
+    point: &'static str,
+    when: Option<&'static str>,
+    values: &'static [(&'static str, &'static str)],
+    lost: &'static str,
+) -> Rung {
+    Rung { function, returns: false, point, when, values, lost }
+}
+
+const fn back(
+    function: &'static str,
+    point: &'static str,
+    when: Option<&'static str>,
+    values: &'static [(&'static str, &'static str)],
+    lost: &'static str,
+) -> Rung {
+    Rung { function, returns: true, point, when, values, lost }
+}
+
+/// Functions people probe and the tracepoints nearest to them. docs/ladder.md is made from it.
+pub const RUNGS: &[Rung] = &[
+    entry("tcp_connect", STATE, Some("args.newstate == 2"), SK, "the source port may not be chosen yet"),
+    entry(
+        "tcp_v4_connect",
+        STATE,
+        Some("args.newstate == 2 && args.sk->__sk_common.skc_family == 2"),
+        SK,
+        "attempts that fail before a SYN is made are not seen",
+    ),
+    entry(
+        "tcp_v6_connect",
+        STATE,
+        Some("args.newstate == 2 && args.sk->__sk_common.skc_family == 10"),
+        SK,
+        "attempts that fail before a SYN is made are not seen",
+    ),
+    back(
+        "tcp_connect",
+        "tracepoint:syscalls:sys_exit_connect",
+        None,
+        &[("retval", "args.ret")],
+        "the end of connect(2): waiting included, every family, its result",
+    ),
+    back(
+        "tcp_v4_connect",
+        "tracepoint:syscalls:sys_exit_connect",
+        None,
+        &[("retval", "args.ret")],
+        "the end of connect(2): waiting included, every family, its result",
+    ),
+    back(
+        "tcp_v6_connect",
+        "tracepoint:syscalls:sys_exit_connect",
+        None,
+        &[("retval", "args.ret")],
+        "the end of connect(2): waiting included, every family, its result",
+    ),
+    entry(
+        "tcp_set_state",
+        STATE,
+        None,
+        &[("arg0", "args.sk"), ("arg1", "args.newstate")],
+        "sockets of protocols other than TCP and MPTCP come too",
+    ),
+    entry(
+        "tcp_close",
+        STATE,
+        Some("args.newstate == 4 || args.newstate == 7 && args.oldstate != 4 && args.oldstate != 5"),
+        SK,
+        "the first step of closing, by whoever closes",
+    ),
+    entry("tcp_fin", STATE, Some("args.newstate == 8"), SK, "a FIN on an established connection only"),
+    entry(
+        "inet_csk_accept",
+        "tracepoint:syscalls:sys_enter_accept4",
+        None,
+        &[],
+        "accept4(2) of every family",
+    ),
+    back(
+        "inet_csk_accept",
+        STATE,
+        Some("args.oldstate == 3 && args.newstate == 1"),
+        &[("retval", "args.sk")],
+        "when the handshake is done, without the accepting process",
+    ),
+    entry(
+        "tcp_sendmsg",
+        "rawtracepoint:sock_send_length",
+        Some(
+            "args.sk->__sk_common.skc_family == 2 && args.sk->sk_protocol == 6 || args.sk->__sk_common.skc_family == 10 && args.sk->sk_protocol == 6",
+        ),
+        &[("arg0", "args.sk"), ("arg2", "args.ret")],
+        "after the call: bytes taken (or the error) instead of bytes asked for; Linux 6.3",
+    ),
+    back(
+        "tcp_sendmsg",
+        "rawtracepoint:sock_send_length",
+        Some("args.sk->sk_protocol == 6"),
+        &[("retval", "args.ret")],
+        "nothing is lost; Linux 6.3",
+    ),
+    entry(
+        "tcp_recvmsg",
+        "rawtracepoint:sock_recv_length",
+        Some("args.sk->sk_protocol == 6"),
+        &[("arg0", "args.sk"), ("arg2", "args.ret")],
+        "after the call: bytes given instead of room; Linux 6.3",
+    ),
+    back(
+        "tcp_recvmsg",
+        "rawtracepoint:sock_recv_length",
+        Some("args.sk->sk_protocol == 6"),
+        &[("retval", "args.ret")],
+        "nothing is lost; Linux 6.3",
+    ),
+    entry(
+        "udp_sendmsg",
+        "rawtracepoint:sock_send_length",
+        Some("args.sk->sk_protocol == 17"),
+        &[("arg0", "args.sk"), ("arg2", "args.ret")],
+        "after the call: bytes taken (or the error) instead of bytes asked for; Linux 6.3",
+    ),
+    entry(
+        "udp_recvmsg",
+        "rawtracepoint:sock_recv_length",
+        Some("args.sk->sk_protocol == 17"),
+        &[("arg0", "args.sk"), ("arg2", "args.ret")],
+        "after the call: bytes given instead of room; Linux 6.3",
+    ),
+    entry(
+        "tcp_cleanup_rbuf",
+        "rawtracepoint:sock_recv_length",
+        Some("args.sk->sk_protocol == 6 && args.ret > 0"),
+        &[("arg0", "args.sk"), ("arg1", "args.ret")],
+        "reads that gave something; Linux 6.3",
+    ),
+    entry(
+        "tcp_rcv_established",
+        "rawtracepoint:tcp_probe",
+        None,
+        &[("arg0", "args.sk"), ("arg1", "args.skb")],
+        "nothing is lost",
+    ),
+    entry(
+        "tcp_retransmit_skb",
+        "rawtracepoint:tcp_retransmit_skb",
+        None,
+        &[("arg0", "args.sk"), ("arg1", "args.skb")],
+        "after it was sent; failed ones only from Linux 6.13 on",
+    ),
+    entry(
+        "__tcp_retransmit_skb",
+        "rawtracepoint:tcp_retransmit_skb",
+        None,
+        &[("arg0", "args.sk"), ("arg1", "args.skb")],
+        "after it was sent; failed ones only from Linux 6.13 on",
+    ),
+    entry(
+        "tcp_send_active_reset",
+        "rawtracepoint:tcp_send_reset",
+        Some("args.skb == 0"),
+        SK,
+        "nothing is lost",
+    ),
+    entry(
+        "tcp_v4_send_reset",
+        "rawtracepoint:tcp_send_reset",
+        Some("args.skb != 0"),
+        &[("arg0", "args.sk"), ("arg1", "args.skb")],
+        "IPv6 comes too",
+    ),
+    entry("tcp_reset", "rawtracepoint:tcp_receive_reset", None, SK, "nothing is lost"),
+    entry("tcp_v4_destroy_sock", "rawtracepoint:tcp_destroy_sock", None, SK, "IPv6 comes too"),
+    entry(
+        "tcp_drop",
+        "rawtracepoint:kfree_skb",
+        Some("args.skb->protocol != 0"),
+        &[("arg1", "args.skb")],
+        "every protocol; filter by args.reason",
+    ),
+    entry(
+        "tcp_drop_reason",
+        "rawtracepoint:kfree_skb",
+        Some("args.skb->protocol != 0"),
+        &[("arg1", "args.skb"), ("arg2", "args.reason")],
+        "every protocol",
+    ),
+    entry("kfree_skb", "rawtracepoint:kfree_skb", None, SKB, "nothing is lost"),
+    entry(
+        "kfree_skb_reason",
+        "rawtracepoint:kfree_skb",
+        None,
+        &[("arg0", "args.skb"), ("arg1", "args.reason")],
+        "nothing is lost",
+    ),
+    entry(
+        "sk_skb_reason_drop",
+        "rawtracepoint:kfree_skb",
+        None,
+        &[("arg1", "args.skb"), ("arg2", "args.reason")],
+        "nothing is lost",
+    ),
+    entry("consume_skb", "rawtracepoint:consume_skb", None, SKB, "nothing is lost"),
+    entry(
+        "__netif_receive_skb_core",
+        RECEIVE,
+        None,
+        SKB,
+        "once a packet, not once a device it is handed on to",
+    ),
+    entry("netif_receive_skb", RECEIVE, None, SKB, "packets that come by other ways are seen too"),
+    entry(
+        "ip_rcv",
+        RECEIVE,
+        Some("args.skb->protocol == 0x0008"),
+        SKB,
+        "before the device's own hooks, which may still take or drop it",
+    ),
+    entry(
+        "ipv6_rcv",
+        RECEIVE,
+        Some("args.skb->protocol == 0xdd86"),
+        SKB,
+        "before the device's own hooks, which may still take or drop it",
+    ),
+    entry(
+        "tcp_v4_rcv",
+        "rawtracepoint:tcp_probe",
+        Some("args.sk->__sk_common.skc_family == 2"),
+        &[("arg0", "args.skb")],
+        "established connections only",
+    ),
+    entry(
+        "tcp_v6_rcv",
+        "rawtracepoint:tcp_probe",
+        Some("args.sk->__sk_common.skc_family == 10"),
+        &[("arg0", "args.skb")],
+        "established connections only",
+    ),
+    back(
+        "__netif_receive_skb_core",
+        "rawtracepoint:napi_poll",
+        None,
+        &[],
+        "the end of the poll that brought the packet: the last packet's time covers all after it",
+    ),
+    back(
+        "ip_rcv",
+        "rawtracepoint:napi_poll",
+        None,
+        &[],
+        "the end of the poll that brought the packet: the last packet's time covers all after it",
+    ),
+    back(
+        "tcp_v4_rcv",
+        "rawtracepoint:napi_poll",
+        None,
+        &[],
+        "the end of the poll that brought the packet: the last packet's time covers all after it",
+    ),
+    entry("dev_queue_xmit", "rawtracepoint:net_dev_queue", None, SKB, "nothing is lost"),
+    entry("__dev_queue_xmit", "rawtracepoint:net_dev_queue", None, SKB, "nothing is lost"),
+    entry(
+        "dev_hard_start_xmit",
+        "rawtracepoint:net_dev_start_xmit",
+        None,
+        SKB,
+        "each packet of a list by itself",
+    ),
+    entry(
+        "icmp_send",
+        "rawtracepoint:icmp_send",
+        None,
+        &[("arg0", "args.skb"), ("arg1", "args.type"), ("arg2", "args.code")],
+        "Linux 6.10",
+    ),
+    entry("neigh_update", "rawtracepoint:neigh_update", None, &[("arg0", "args.n")], "nothing is lost"),
+    entry(
+        "fib_table_lookup",
+        "rawtracepoint:fib_table_lookup",
+        None,
+        &[("arg1", "args.flp")],
+        "after the lookup",
+    ),
 ];
 
-/// The event to use instead of a function, and what differs.
+/// The rung for a function's entry.
 #[must_use]
-pub fn instead_of(function: &str) -> Option<(&'static str, &'static str)> {
-    TABLE.iter().find(|(name, ..)| *name == function).map(|(_, event, lost)| (*event, *lost))
+pub fn instead_of(function: &str) -> Option<&'static Rung> {
+    RUNGS.iter().find(|rung| rung.function == function && !rung.returns)
+}
+
+/// The rung of a probe, when this kernel has no kprobes but the rung's tracepoint.
+#[must_use]
+pub fn instead(provider: &str, function: &str, kernel: &Kernel) -> Option<Instead> {
+    let returns = match provider {
+        "kprobe" => false,
+        "kretprobe" => true,
+        _ => return None,
+    };
+    let rung = RUNGS.iter().find(|rung| rung.function == function && rung.returns == returns)?;
+    if kernel.probing().kprobe().yes() || !reachable(rung, kernel) {
+        return None;
+    }
+    kernel.note(format!(
+        "no kprobes in this kernel: {provider}:{function} is taken as {} ({})",
+        rung.point, rung.lost
+    ));
+    Some(Instead {
+        point: rung.point.to_owned(),
+        when: rung.when.map(str::to_owned),
+        values: rung.values.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+    })
+}
+
+/// Whether this kernel has the rung's tracepoint.
+pub(crate) fn reachable(rung: &Rung, kernel: &Kernel) -> bool {
+    let mut parts = rung.point.split(':').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some(category), Some(event)) => {
+            kernel.tracefs().is_some_and(|tracefs| tracefs.exists(category, event))
+        }
+        (Some(event), None) => kernel.events().binary_search_by(|known| known.as_str().cmp(event)).is_ok(),
+        _ => false,
+    }
 }
 
 /// A script whose tracepoints are read through BTF, for when tracefs is not mounted.
@@ -73,7 +403,7 @@ mod tests {
 
     #[test]
     fn the_table_is_looked_up_by_function() {
-        assert_eq!(instead_of("tcp_set_state").map(|(event, _)| event), Some("inet_sock_set_state"));
+        assert_eq!(instead_of("tcp_set_state").map(|rung| rung.point), Some(STATE));
         assert_eq!(instead_of("no_such_function"), None);
     }
 }

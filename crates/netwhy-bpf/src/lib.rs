@@ -8,6 +8,10 @@
 //! | [`btf`] | the kernel's description of its types |
 //! | [`tracefs`] | tracepoints' formats, where tracefs is mounted |
 //! | [`symbols`] | names of kernel addresses |
+//! | [`elf`] | symbols and statically defined probes of a file |
+//! | [`libraries`] | the file a user probe names |
+//! | [`users`] | names of user addresses |
+//! | [`probing`] | what this kernel attaches |
 //! | [`kernel`] | all of these as the compiler asks for them, and the list of probes |
 //! | [`load`] | maps and programs, and why one was refused |
 //! | [`attach`] | probes |
@@ -18,16 +22,21 @@
 
 pub mod attach;
 pub mod btf;
+pub mod elf;
 mod hist;
 pub mod kernel;
 pub mod ladder;
+pub mod libraries;
+mod listing;
 pub mod load;
 mod printf;
+pub mod probing;
 pub mod record;
 pub mod session;
 mod stub;
 pub mod symbols;
 mod table;
 pub mod tracefs;
+pub mod users;
 mod value;
 pub mod wildcard;

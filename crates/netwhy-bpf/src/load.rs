@@ -6,6 +6,7 @@ use netwhy_lang::program::{
     Attach, Kind, MapKind, MapSpec, Program as Compiled, ProgramSpec, RelocTarget, Role,
 };
 use netwhy_sys::bpf::{self, AttachType, Instruction, MapType, ProgramType};
+use netwhy_sys::process::{Limit, Resource, set_limit};
 use netwhy_sys::{Errno, SysError};
 
 use crate::btf::Kind as TypeKind;
@@ -66,8 +67,21 @@ pub struct Refused {
 pub struct Loaded {
     /// Index in the spec.
     pub index: u32,
-    /// As loaded, with the places each instance is for.
-    pub instances: Vec<(bpf::Program, Vec<Attach>)>,
+    /// As loaded.
+    pub instances: Vec<Instance>,
+}
+
+/// A program as loaded, and what it is for.
+#[derive(Debug)]
+pub struct Instance {
+    /// The program.
+    pub program: bpf::Program,
+    /// Its places.
+    pub places: Vec<Attach>,
+    /// How they are attached.
+    pub way: Way,
+    /// For one link of all places, a number for each, when the program asks for it.
+    pub cookies: Vec<u64>,
 }
 
 /// Maps and programs of a script.
@@ -82,6 +96,9 @@ pub struct Objects {
 impl Objects {
     /// Makes the maps and loads the programs.
     pub fn load(spec: &ProgramSpec, kernel: &Kernel) -> Result<Self, LoadError> {
+        // Before Linux 5.11 maps count as locked memory. Later the limit is not looked at, so failing is no matter.
+        let unlimited = Limit { soft: None, hard: None };
+        let _ = set_limit(std::process::id(), Resource::LockedMemory, unlimited);
         let maps = spec.maps.iter().map(make_map).collect::<Result<Vec<_>, _>>()?;
         for (map, made) in spec.maps.iter().zip(&maps) {
             if map.role == Role::Start {
@@ -137,7 +154,6 @@ fn how(compiled: &Compiled, place: Option<&Attach>, kernel: &Kernel) -> Result<H
         (Kind::BtfTracepoint, Some(Attach::RawTracepoint { event } | Attach::Tracepoint { event, .. })) => {
             raw(event)
         }
-        (Kind::Tracepoint, _) if as_raw(compiled, kernel) => plain(ProgramType::RAW_TRACEPOINT),
         (Kind::Tracepoint, _) => plain(ProgramType::TRACEPOINT),
         (Kind::Once | Kind::RawTracepoint | Kind::BtfTracepoint, _) => plain(ProgramType::RAW_TRACEPOINT),
         (Kind::Kprobe, _) => plain(ProgramType::KPROBE),
@@ -162,40 +178,229 @@ struct How {
     target: u32,
 }
 
-/// A tracepoint's body that does not look at its record can run on the raw tracepoint, which is cheaper and
-/// needs no tracefs. Only where the event has one of its own: those of system calls do not.
-pub(crate) fn as_raw(compiled: &Compiled, kernel: &Kernel) -> bool {
-    compiled.kind == Kind::Tracepoint
-        && !compiled.reads_context
-        && !compiled.wants_cookie
-        && compiled.attach.iter().all(|place| match place {
-            Attach::Tracepoint { event, .. } => kernel.events().binary_search(event).is_ok(),
-            _ => false,
-        })
+/// How a group of places is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Each by itself.
+    Each,
+    /// All by one link.
+    Multi,
+    /// Tracepoints whose body does not look at its record: on the raw tracepoint, which is cheaper and needs no
+    /// tracefs.
+    Raw,
+    /// Events of single system calls: one raw tracepoint that all calls share, `sys_enter` or `sys_exit`, and a table
+    /// of the calls that are meant.
+    Folded(&'static str),
+}
+
+/// Places that share a loaded program, and how they are attached.
+fn groups(compiled: &Compiled, kernel: &Kernel) -> Vec<(Vec<Attach>, Way)> {
+    match compiled.kind {
+        Kind::BtfTracepoint | Kind::Fentry | Kind::Fexit | Kind::Iter => {
+            compiled.attach.iter().map(|place| (vec![place.clone()], Way::Each)).collect()
+        }
+        Kind::Tracepoint if !compiled.reads_context && !compiled.wants_cookie => {
+            grouped(compiled, |place| match tracepoint_way(place, kernel) {
+                Way::Folded(event) => Some((event.to_owned(), false)),
+                Way::Raw => Some((String::new(), false)),
+                _ => None,
+            })
+            .into_iter()
+            .map(|(key, list)| {
+                let way = match (key, list.first()) {
+                    (Some(_), Some(first)) => tracepoint_way(first, kernel),
+                    _ => Way::Each,
+                };
+                (list, way)
+            })
+            .collect()
+        }
+        Kind::Kprobe if compiled.attach.len() > 1 => {
+            // What one link can hold: functions of the kernel, or places of one file; entries or returns.
+            let key = |place: &Attach| match place {
+                Attach::Kprobe { offset: 0, .. } => Some((String::new(), false)),
+                Attach::Kretprobe { .. } => Some((String::new(), true)),
+                Attach::Uprobe { path, .. } | Attach::Usdt { path, .. } => Some((path.clone(), false)),
+                Attach::Uretprobe { path, .. } => Some((path.clone(), true)),
+                _ => None,
+            };
+            let multi = |key: Option<(String, bool)>, list: &[Attach]| {
+                let Some((path, _)) = key.filter(|_| list.len() > 1) else { return Way::Each };
+                let probing = kernel.probing();
+                let outcome = if path.is_empty() { probing.kprobe_multi() } else { probing.uprobe_multi() };
+                if outcome.yes() { Way::Multi } else { Way::Each }
+            };
+            grouped(compiled, key)
+                .into_iter()
+                .map(|(key, list)| (multi(key, &list), list))
+                .map(|(w, l)| (l, w))
+                .collect()
+        }
+        _ => vec![(compiled.attach.clone(), Way::Each)],
+    }
+}
+
+/// Places by key, in order.
+#[allow(clippy::type_complexity, reason = "used twice, right above")]
+fn grouped(
+    compiled: &Compiled,
+    key: impl Fn(&Attach) -> Option<(String, bool)>,
+) -> Vec<(Option<(String, bool)>, Vec<Attach>)> {
+    let mut all: Vec<(Option<(String, bool)>, Vec<Attach>)> = Vec::new();
+    for place in &compiled.attach {
+        let key = key(place);
+        match all.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, list)) => list.push(place.clone()),
+            None => all.push((key, vec![place.clone()])),
+        }
+    }
+    all
+}
+
+fn tracepoint_way(place: &Attach, kernel: &Kernel) -> Way {
+    let Attach::Tracepoint { category, event } = place else { return Way::Each };
+    if category == "syscalls" {
+        return match syscall(event) {
+            Some((raw, _)) => Way::Folded(raw),
+            None => Way::Each,
+        };
+    }
+    if kernel.events().binary_search(event).is_ok() { Way::Raw } else { Way::Each }
+}
+
+/// The raw tracepoint and the number of a single system call's event.
+fn syscall(event: &str) -> Option<(&'static str, u32)> {
+    let (raw, name) = match event.strip_prefix("sys_enter_") {
+        Some(name) => ("sys_enter", name),
+        None => ("sys_exit", event.strip_prefix("sys_exit_")?),
+    };
+    Some((raw, netwhy_sys::syscalls::number(name).filter(|number| *number < SYSCALLS)?))
+}
+
+/// Entries of the table of calls; the newest have numbers below 500.
+const SYSCALLS: u32 = 1024;
+
+/// Instructions put before a program on `sys_enter` or `sys_exit`: it goes on for calls in a table of bytes. The
+/// number is the second argument of the one; for the other it is among the registers, which are the first.
+fn only_calls(raw: &str, table: &bpf::Map) -> Vec<Instruction> {
+    let fd = table.as_fd().as_raw_fd();
+    let insn = Instruction::new;
+    let mut out = Vec::new();
+    if raw == "sys_enter" {
+        out.push(insn(0x79, 2, 1, 8, 0));
+    } else {
+        // r6 = ctx; read 8 bytes of pt_regs to the stack; the context comes back.
+        let at = if cfg!(target_arch = "aarch64") { ORIG_ARM } else { ORIG_X86 };
+        out.extend([
+            insn(0xbf, 6, 1, 0, 0),
+            insn(0x79, 3, 1, 0, 0),
+            insn(0x07, 3, 0, 0, at),
+            insn(0x7a, 10, 0, -8, 0),
+            insn(0xbf, 1, 10, 0, 0),
+            insn(0x07, 1, 0, 0, -8),
+            insn(0xb7, 2, 0, 0, 8),
+            insn(0x85, 0, 0, 0, 113),
+            insn(0x79, 2, 10, -8, 0),
+            insn(0xbf, 1, 6, 0, 0),
+        ]);
+        if cfg!(target_arch = "aarch64") {
+            // syscallno is 32 bits wide.
+            out.extend([insn(0x67, 2, 0, 0, 32), insn(0x77, 2, 0, 0, 32)]);
+        }
+    }
+    let limit = i32::try_from(SYSCALLS).unwrap_or(0);
+    out.extend([
+        // Beyond the table: leave.
+        insn(0x35, 2, 0, 5, limit),
+        insn(0x18, 3, 2, 0, fd),
+        insn(0, 0, 0, 0, 0),
+        insn(0x0f, 3, 2, 0, 0),
+        insn(0x71, 3, 3, 0, 0),
+        insn(0x55, 3, 0, 2, 0),
+        insn(0xb7, 0, 0, 0, 0),
+        insn(0x95, 0, 0, 0, 0),
+    ]);
+    out
+}
+
+/// `orig_ax` in x86-64's `struct pt_regs`.
+const ORIG_X86: i32 = 120;
+/// `syscallno` in arm64's, behind what user space sees of it.
+const ORIG_ARM: i32 = 280;
+
+/// The table of the calls that are meant.
+fn calls(places: &[Attach]) -> Result<bpf::Map, LoadError> {
+    let mut bytes = vec![0_u8; SYSCALLS as usize];
+    for place in places {
+        if let Attach::Tracepoint { event, .. } = place
+            && let Some((_, number)) = syscall(event)
+            && let Some(byte) = bytes.get_mut(number as usize)
+        {
+            *byte = 1;
+        }
+    }
+    let spec = bpf::MapSpec {
+        kind: MapType::ARRAY,
+        key_size: 4,
+        value_size: SYSCALLS,
+        max_entries: 1,
+        flags: 0,
+        name: "calls",
+    };
+    let map = bpf::Map::create(&spec)?;
+    map.update(&0_u32.to_ne_bytes(), &bytes, bpf::Update::Any)?;
+    Ok(map)
 }
 
 fn load(compiled: &Compiled, maps: &[bpf::Map], kernel: &Kernel) -> Result<Loaded, LoadError> {
-    let bound = matches!(compiled.kind, Kind::BtfTracepoint | Kind::Fentry | Kind::Fexit | Kind::Iter);
-    let groups: Vec<Vec<Attach>> = if bound {
-        compiled.attach.iter().map(|place| vec![place.clone()]).collect()
-    } else {
-        vec![compiled.attach.clone()]
-    };
     let instructions = relocated(compiled, maps)?;
     let types = subprogram_types(compiled)?;
     let mut instances = Vec::new();
-    for group in groups {
-        let how = how(compiled, group.first(), kernel)?;
+    for (places, way) in groups(compiled, kernel) {
+        let mut how = how(compiled, places.first(), kernel)?;
+        let mut before = Vec::new();
+        // Held by the program once that is loaded.
+        let mut table = None;
+        match &way {
+            Way::Each => {}
+            Way::Multi => {
+                let first = places.first();
+                let functions = matches!(first, Some(Attach::Kprobe { .. } | Attach::Kretprobe { .. }));
+                how.attach = Some(match functions {
+                    true => AttachType::TRACE_KPROBE_MULTI,
+                    false => AttachType::TRACE_UPROBE_MULTI,
+                });
+            }
+            Way::Raw => how.kind = ProgramType::RAW_TRACEPOINT,
+            Way::Folded(raw) => {
+                how.kind = ProgramType::RAW_TRACEPOINT;
+                before = only_calls(raw, table.insert(calls(&places)?));
+            }
+        }
+        // Everything behind moves down; jumps are relative.
+        let moved = u32::try_from(before.len()).unwrap_or(0);
+        before.extend_from_slice(&instructions);
+        let functions: Vec<(u32, u32)> = types
+            .iter()
+            .flat_map(|(_, functions)| functions)
+            .map(|&(at, id)| (if at == 0 { 0 } else { at + moved }, id))
+            .collect();
         let spec = bpf::ProgramSpec {
             attach: how.attach,
             name: &compiled.name,
             attach_btf_id: how.target,
             btf: types.as_ref().map(|(btf, _)| btf.as_fd()),
-            functions: types.as_ref().map_or(&[], |(_, functions)| functions),
-            ..bpf::ProgramSpec::new(how.kind, &instructions)
+            functions: &functions,
+            ..bpf::ProgramSpec::new(how.kind, &before)
         };
-        let program = bpf::Program::load(&spec).map_err(|refused| explain(compiled, refused))?;
-        instances.push((program, group));
+        let program = bpf::Program::load(&spec).map_err(|refused| explain(compiled, moved, refused))?;
+        let cookies = if compiled.wants_cookie && way == Way::Multi {
+            let index = |place| compiled.attach.iter().position(|p| p == place).unwrap_or(0) as u64;
+            places.iter().map(index).collect()
+        } else {
+            Vec::new()
+        };
+        instances.push(Instance { program, places, way, cookies });
     }
     Ok(Loaded { index: compiled.index, instances })
 }
@@ -238,10 +443,10 @@ fn relocated(compiled: &Compiled, maps: &[bpf::Map]) -> Result<Vec<Instruction>,
 }
 
 /// Finds the place in the script the verifier stopped at: it names the instruction before its verdict.
-fn explain(compiled: &Compiled, refused: bpf::LoadError) -> LoadError {
+fn explain(compiled: &Compiled, moved: u32, refused: bpf::LoadError) -> LoadError {
     let number = |line: &str| line.split_once(':').and_then(|(n, _)| n.trim().parse::<u32>().ok());
     let stopped = refused.log.lines().rev().find_map(number);
-    let mark = stopped.and_then(|at| compiled.lines.iter().rev().find(|mark| mark.insn <= at));
+    let mark = stopped.and_then(|at| compiled.lines.iter().rev().find(|mark| mark.insn + moved <= at));
     LoadError::Program(Box::new(Refused {
         name: compiled.name.clone(),
         place: mark.map(|mark| (mark.start, mark.end)),

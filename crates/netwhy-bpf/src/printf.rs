@@ -148,10 +148,11 @@ fn pad(out: &mut String, one: Conversion, text: &str) {
 mod tests {
     use super::*;
     use crate::symbols::Symbols;
+    use crate::users::Users;
 
     fn show(text: &str, shape: Shape, bytes: &[u8]) -> String {
         let symbols = Symbols::from_text(String::new());
-        let reader = Reader { symbols: &symbols, stacks: None };
+        let reader = Reader { symbols: &symbols, users: &Users::new(), stacks: None };
         format(&reader, text, &[Part { name: String::new(), offset: 0, shape }], bytes)
     }
 

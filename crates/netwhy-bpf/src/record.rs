@@ -150,7 +150,10 @@ impl Reader<'_> {
                 None => Value::Absent,
             },
             Shape::Ustack { depth, .. } => match self.frames(word, *depth) {
-                Some(frames) => Value::Stack(frames.into_iter().map(|at| format!("{at:#x}")).collect()),
+                Some(frames) => {
+                    let pid = u32_at(bytes, 8);
+                    Value::Stack(frames.into_iter().map(|at| self.user_frame(pid, at)).collect())
+                }
                 None => Value::Absent,
             },
             Shape::Tuple { parts, .. } => Value::Parts(
@@ -176,6 +179,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::symbols::Symbols;
+    use crate::users::Users;
 
     fn int(name: &str, offset: u32) -> Part {
         Part { name: name.to_owned(), offset, shape: Shape::Int { signed: false } }
@@ -184,7 +188,7 @@ mod tests {
     #[test]
     fn a_record_is_read_by_the_names_of_its_fields() {
         let symbols = Symbols::from_text(String::new());
-        let reader = Reader { symbols: &symbols, stacks: None };
+        let reader = Reader { symbols: &symbols, users: &Users::new(), stacks: None };
         let inner = Shape::Tuple {
             size: 32,
             parts: vec![Part { name: "addr".into(), offset: 0, shape: Shape::Inet }, int("port", 24)],
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn a_record_cut_short_is_read_as_far_as_it_goes() {
         let symbols = Symbols::from_text(String::new());
-        let reader = Reader { symbols: &symbols, stacks: None };
+        let reader = Reader { symbols: &symbols, users: &Users::new(), stacks: None };
         let fields = [int("a", 0), Part { name: "b".into(), offset: 8, shape: Shape::Inet }];
         assert_eq!(reader.record("r", &fields, &[1, 2, 3]).get("b"), Some(&Value::Absent));
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use netwhy_lang::program::{Action, Attach, Kind, Part, ProgramSpec, RECORD_HEADER, Role, Stream};
-use netwhy_sys::bpf::{Map, RingReader};
+use netwhy_sys::bpf::{Link, LinkTarget, Map, RingReader};
 use netwhy_sys::poll::{Interest, poll};
 use netwhy_sys::signal::{Signal, SignalFd};
 
@@ -32,6 +32,8 @@ pub struct Options<'a> {
     pub format: Format,
     /// No line about how many probes there are.
     pub quiet: bool,
+    /// End once everything is attached.
+    pub dry: bool,
     /// Where results go.
     pub out: &'a mut dyn Write,
     /// Who takes records, tables and text instead.
@@ -89,9 +91,12 @@ struct Session<'a> {
 
 /// Runs a script until it exits, is interrupted or what it waits for has ended.
 pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<Outcome, RunError> {
-    let Options { format, quiet, out, sink, mut ready } = options;
+    let Options { format, quiet, dry, out, sink, mut ready } = options;
     // Before anything is attached, so that an interrupt never finds maps that nobody prints.
-    let signals = SignalFd::new(&[Signal::INT, Signal::TERM])?;
+    let own = own_signals(spec)?;
+    let mut caught = vec![Signal::INT, Signal::TERM];
+    caught.extend(own.iter().map(|(signal, _)| *signal));
+    let signals = SignalFd::new(&caught)?;
     let objects = Objects::load(spec, kernel)?;
     let ring = spec.maps.iter().zip(&objects.maps).find(|(map, _)| map.role == Role::Ring);
     let mut ring = match ring {
@@ -103,44 +108,78 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
     let sink = sink.map(|sink| sink as &mut dyn Sink);
     let mut session =
         Session { spec, kernel, maps: &objects.maps, json, out, sink, exit: None, failed: None };
-    let places: usize = spec.programs.iter().map(|program| program.attach.len()).sum();
+    run_once(spec, &objects, &Attach::Begin)?;
+    let attached = Attached::attach(spec, &objects, kernel)?;
+    let run = spec.programs.iter().flat_map(|program| &program.attach);
+    let places = attached.places + run.filter(|place| crate::attach::is_run(place)).count();
     if !quiet {
         if json {
             let data = format!("\"count\": {places}, \"data\": {{\"probes\": {places}}}");
             writeln!(session.out, "{{\"type\": \"attached_probes\", {data}}}")?;
+            session.out.flush()?;
         } else {
-            let s = if places == 1 { "" } else { "s" };
-            writeln!(session.out, "Attached {places} probe{s}")?;
+            eprintln!("Attached {places} probe{}", if places == 1 { "" } else { "s" });
         }
-        session.out.flush()?;
     }
-    run_once(spec, &objects, &Attach::Begin)?;
+    for note in kernel.take_notes().iter().filter(|_| !quiet) {
+        eprintln!("note: {}", value::clean(note.as_bytes()));
+    }
+    // What bpftrace's own tests wait for.
+    if std::env::var_os("__BPFTRACE_NOTIFY_PROBES_ATTACHED").is_some() {
+        eprintln!("__BPFTRACE_NOTIFY_PROBES_ATTACHED");
+    }
+    if dry {
+        return Ok(Outcome::default());
+    }
+    let waited_for = ready()?;
     session.drain(&mut ring)?;
-    let mut waited_for = None;
-    if session.exit.is_none() {
-        let attached = Attached::attach(spec, &objects, kernel)?;
-        let done = iterate(spec, &objects, session.out)? && attached.places == 0;
-        waited_for = ready()?;
-        // A script of iterators, or of what runs once, has done its work.
-        let done = done || (attached.places == 0 && once_only(spec));
-        if !done || waited_for.is_some() {
-            session.wait(&mut ring, &signals, waited_for.as_ref().map(AsFd::as_fd))?;
-        }
-        drop(attached);
+    let done = session.iterate(&objects, &mut ring)? && attached.places == 0;
+    // A script of iterators, or of what runs once, has done its work.
+    let done = done || (attached.places == 0 && once_only(spec));
+    if session.exit.is_none() && (!done || waited_for.is_some()) {
+        let until = Until { signals: &signals, process: waited_for.as_ref().map(AsFd::as_fd), own: &own };
+        session.wait(&mut ring, &until, &objects)?;
     }
+    drop(attached);
     drop(waited_for);
+    // From here on an interrupt ends the process at once: the one before asked for the end of the script.
+    drop(signals);
     let code = session.exit.take();
     run_once(spec, &objects, &Attach::End)?;
     session.drain(&mut ring)?;
     session.finish(code)
 }
 
+/// What ends or interrupts waiting.
+struct Until<'a> {
+    signals: &'a SignalFd,
+    process: Option<BorrowedFd<'a>>,
+    /// Signals the script has probes for.
+    own: &'a [(Signal, Attach)],
+}
+
+/// Signals to this process that the script has probes for.
+fn own_signals(spec: &ProgramSpec) -> Result<Vec<(Signal, Attach)>, LoadError> {
+    let mut all = Vec::new();
+    for place in spec.programs.iter().flat_map(|program| &program.attach) {
+        if let Attach::SelfSignal(name) = place {
+            let number = (1..32).map(Signal::new).find(|signal| {
+                let known = signal.name();
+                known == name || known.strip_prefix("SIG") == Some(name)
+            });
+            let signal = number.ok_or_else(|| crate::attach::failed(place, "no such signal"))?;
+            all.push((signal, place.clone()));
+        }
+    }
+    Ok(all)
+}
+
 /// Runs the programs of `BEGIN` or `END` in this process.
 fn run_once(spec: &ProgramSpec, objects: &Objects, when: &Attach) -> Result<(), RunError> {
     for (compiled, loaded) in spec.programs.iter().zip(&objects.programs) {
         if compiled.kind == Kind::Once && compiled.attach.contains(when) {
-            for (program, _) in &loaded.instances {
-                program.run_raw(&RAW_ARGUMENTS)?;
+            for instance in &loaded.instances {
+                instance.program.run_raw(&RAW_ARGUMENTS)?;
             }
         }
     }
@@ -153,30 +192,45 @@ fn once_only(spec: &ProgramSpec) -> bool {
     !spec.programs.iter().any(|program| program.attach.iter().any(waits))
 }
 
-/// Runs iterators over what they iterate, and copies what they write; whether there were any.
-fn iterate(spec: &ProgramSpec, objects: &Objects, out: &mut dyn Write) -> Result<bool, RunError> {
-    let mut any = false;
-    for (compiled, loaded) in spec.programs.iter().zip(&objects.programs) {
-        if compiled.kind != Kind::Iter {
-            continue;
-        }
-        for (program, _) in &loaded.instances {
-            let target = netwhy_sys::bpf::LinkTarget::Iter { map: None };
-            let link = netwhy_sys::bpf::Link::create(program, target)?;
-            std::io::copy(&mut link.iterate()?, out)?;
-            any = true;
-        }
-    }
-    Ok(any)
-}
-
 impl Session<'_> {
+    /// Runs iterators over what they iterate, acting on their records meanwhile; whether there were any.
+    fn iterate(&mut self, objects: &Objects, ring: &mut Option<RingReader>) -> Result<bool, RunError> {
+        let mut any = false;
+        for (compiled, loaded) in self.spec.programs.iter().zip(&objects.programs) {
+            if compiled.kind != Kind::Iter {
+                continue;
+            }
+            for instance in &loaded.instances {
+                let link = Link::create(&instance.program, LinkTarget::Iter { map: None })?;
+                let mut file = link.iterate()?;
+                any = true;
+                // One read may run over thousands of objects, more than the ring holds.
+                std::thread::scope(|scope| {
+                    let reading = scope.spawn(move || std::io::copy(&mut file, &mut std::io::sink()));
+                    while !reading.is_finished() {
+                        self.drain(ring)?;
+                        let watched: Vec<_> =
+                            ring.iter().map(|ring| (ring.as_fd(), Interest::READ)).collect();
+                        poll(&watched, Some(Instant::now() + Duration::from_millis(1)))?;
+                    }
+                    match reading.join() {
+                        Ok(read) => read.map(drop).map_err(RunError::from),
+                        Err(_) => Err(std::io::Error::other("the reading thread panicked").into()),
+                    }
+                })?;
+                self.drain(ring)?;
+            }
+        }
+        Ok(any)
+    }
+
     fn wait(
         &mut self,
         ring: &mut Option<RingReader>,
-        signals: &SignalFd,
-        process: Option<BorrowedFd<'_>>,
+        until: &Until<'_>,
+        objects: &Objects,
     ) -> Result<(), RunError> {
+        let Until { signals, process, own } = *until;
         // Reading record by record would wake this process for each of many: it naps while they come thick.
         let mut last = Instant::now();
         while self.exit.is_none() && !self.sink.as_ref().is_some_and(|sink| sink.done()) {
@@ -194,8 +248,11 @@ impl Session<'_> {
             if self.drain(ring)? > 0 {
                 last = Instant::now();
             }
-            if signals.take()?.is_some() {
-                break;
+            if let Some(signal) = signals.take()? {
+                match own.iter().find(|(known, _)| *known == signal) {
+                    Some((_, place)) => run_once(self.spec, objects, place)?,
+                    None => break,
+                }
             }
             if process.is_some() && ready.get(1).is_some_and(|process| process.any()) {
                 break;
@@ -240,7 +297,11 @@ impl Session<'_> {
 
     fn reader(&self) -> Reader<'_> {
         let stacks = self.spec.maps.iter().zip(self.maps).find(|(map, _)| map.role == Role::Stacks);
-        Reader { symbols: self.kernel.symbols(), stacks: stacks.map(|(_, made)| made) }
+        Reader {
+            symbols: self.kernel.symbols(),
+            users: self.kernel.users(),
+            stacks: stacks.map(|(_, made)| made),
+        }
     }
 
     fn print(&mut self, kind: &str, text: &str) -> Result<(), RunError> {
@@ -298,8 +359,13 @@ impl Session<'_> {
                     Err(error) => eprintln!("WARNING: cat {}: {error}", value::clean(path.as_bytes())),
                 }
             }
-            Action::System { .. } => {
-                eprintln!("WARNING: netwhy runs no other program: system() was left out")
+            // Only compiled where the user allowed it (`--unsafe`).
+            Action::System { format, args: parts } => {
+                let text = printf::format(&self.reader(), format, parts, args);
+                self.out.flush()?;
+                let made = std::process::Command::new("/bin/sh").arg("-c").arg(&text).output()?;
+                eprint!("{}", value::clean(&made.stderr));
+                self.print("system", &String::from_utf8_lossy(&made.stdout))?;
             }
             Action::Join { delimiter, slots, slot_size } => {
                 let count = u64_at(args, 0).min(u64::from(*slots)) as usize;

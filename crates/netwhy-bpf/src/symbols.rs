@@ -58,11 +58,45 @@ impl Symbols {
         })
     }
 
+    /// Symbols that are `name` with a suffix of the compiler's (`.constprop.0`, `.isra.0`, `.part.0`).
+    #[must_use]
+    pub fn variants(&self, name: &str) -> Vec<String> {
+        let table = self.table();
+        let mut all: Vec<String> = table
+            .entries
+            .iter()
+            .filter_map(|&(_, at, length)| table.text.get(at as usize..at as usize + usize::from(length)))
+            .filter(|symbol| {
+                let rest = symbol.strip_prefix(name);
+                rest.is_some_and(|rest| {
+                    [".constprop.", ".isra.", ".part."].iter().any(|s| rest.starts_with(s))
+                })
+            })
+            .map(str::to_owned)
+            .collect();
+        all.sort();
+        all.dedup();
+        // The part that is cut off runs as well as the function itself only when nothing else is left.
+        if all.iter().any(|symbol| !symbol.contains(".part.")) {
+            all.retain(|symbol| !symbol.contains(".part."));
+        }
+        all
+    }
+
+    /// Names of functions (`t`, `T`, `w`, `W`).
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        let table = self.table();
+        table.entries.iter().filter_map(|&(_, at, length)| {
+            let kind = table.text.as_bytes().get((at as usize).checked_sub(2)?)?;
+            matches!(kind, b't' | b'T' | b'w' | b'W').then_some(())?;
+            table.text.get(at as usize..at as usize + usize::from(length))
+        })
+    }
+
     /// `name+offset`, the bare name at its start, or the address in hex.
     #[must_use]
     pub fn show(&self, address: u64, offset: bool) -> String {
         match self.resolve(address) {
-            Some((name, 0)) => name.to_owned(),
             Some((name, by)) if offset => format!("{name}+{by}"),
             Some((name, _)) => name.to_owned(),
             None => format!("{address:#x}"),

@@ -1,28 +1,46 @@
-//! Tracepoints as tracefs lists them, when it is mounted. It is never mounted from here: that would change the host.
+//! Tracepoints as tracefs lists them. Where it is not mounted it is opened as a file system that is mounted nowhere:
+//! nobody else sees it, and it is gone with this process.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use netwhy_lang::types::{Location, RecordField};
+use netwhy_sys::mount::Detached;
 use netwhy_sys::procfs::Tree;
 
 /// Where tracefs may be mounted.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
-/// A mounted tracefs.
+/// A tracefs.
 #[derive(Debug, Clone)]
 pub struct Tracefs {
     events: Tree,
+    root: Tree,
+    /// What keeps one open that is mounted nowhere.
+    _held: Option<Arc<Detached>>,
 }
 
 impl Tracefs {
-    /// The mounted one, if there is one and it may be read.
+    /// The mounted one, or one of our own; `None` without the privilege for either.
     #[must_use]
     pub fn find() -> Option<Self> {
-        PLACES
-            .iter()
-            .map(|place| PathBuf::from(place).join("events"))
-            .find(|events| events.is_dir())
-            .map(|events| Tracefs { events: Tree::at(events) })
+        let mounted = PLACES.iter().map(PathBuf::from).find(|place| place.join("events").is_dir());
+        let (place, held) = match mounted {
+            Some(place) => (place, None),
+            None => {
+                let held = Detached::open("tracefs").ok()?;
+                (held.path(), Some(Arc::new(held)))
+            }
+        };
+        let events = place.join("events");
+        events.is_dir().then(|| Tracefs { events: Tree::at(events), root: Tree::at(place), _held: held })
+    }
+
+    /// Functions of the kernel that can be probed (`available_filter_functions`), one a line, modules in brackets;
+    /// `None` where the kernel's function tracer does not say.
+    #[must_use]
+    pub fn functions(&self) -> Option<String> {
+        self.root.read("available_filter_functions").ok().filter(|text| !text.is_empty())
     }
 
     /// Every `category:event`, sorted.

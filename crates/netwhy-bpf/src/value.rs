@@ -7,11 +7,13 @@ use netwhy_lang::program::{Part, Shape};
 use netwhy_sys::bpf::Map;
 
 use crate::symbols::Symbols;
+use crate::users::Users;
 
 /// What is needed to make sense of bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     pub(crate) symbols: &'a Symbols,
+    pub(crate) users: &'a Users,
     /// The map with stacks, if the script has one.
     pub(crate) stacks: Option<&'a Map>,
 }
@@ -68,9 +70,12 @@ impl Reader<'_> {
             Shape::Inet => inet(bytes),
             Shape::Mac => mac(bytes),
             Shape::Ksym => self.symbols.show(word, false),
-            Shape::Usym => format!("{word:#x}"),
-            Shape::Kstack { depth, mode } => self.stack(word, *depth, mode, true),
-            Shape::Ustack { depth, mode } => self.stack(word, *depth, mode, false),
+            Shape::Usym => match self.users.resolve(u32_at(bytes, 8), word) {
+                Some(named) => named.symbol,
+                None => format!("{word:#x}"),
+            },
+            Shape::Kstack { depth, mode } => self.stack(word, *depth, mode, None),
+            Shape::Ustack { depth, mode } => self.stack(word, *depth, mode, Some(u32_at(bytes, 8))),
             Shape::Timestamp { format } => timestamp(word, format),
             Shape::CgroupPath => format!("cgroup {word}"),
             Shape::Tuple { parts, .. } if parts.iter().any(|part| !part.name.is_empty()) => {
@@ -178,15 +183,28 @@ impl Reader<'_> {
         Some(all.take(depth as usize).collect())
     }
 
-    fn stack(&self, id: u64, depth: u32, mode: &str, kernel: bool) -> String {
+    /// A user address as `function+offset`, in hex when it has no name or its process is gone.
+    pub(crate) fn user_frame(&self, pid: u32, address: u64) -> String {
+        match self.users.resolve(pid, address) {
+            Some(named) => format!("{}+{}", named.symbol, named.offset),
+            None => format!("{address:#x}"),
+        }
+    }
+
+    /// `pid` for a user's stack.
+    fn stack(&self, id: u64, depth: u32, mode: &str, pid: Option<u32>) -> String {
         let mut out = String::from("\n");
         for frame in self.frames(id, depth).unwrap_or_default() {
-            let name =
-                if kernel && mode != "raw" { self.symbols.show(frame, true) } else { format!("{frame:#x}") };
-            let _ = match mode {
-                "perf" => writeln!(out, "\t{frame:16x} {name}"),
-                "raw" => writeln!(out, "{frame:x}"),
-                _ => writeln!(out, "    {name}"),
+            let _ = match (mode, pid) {
+                ("raw", _) => writeln!(out, "{frame:x}"),
+                ("perf", Some(pid)) => {
+                    let module = self.users.resolve(pid, frame).map(|named| named.module);
+                    let module = module.unwrap_or_else(|| "[unknown]".to_owned());
+                    writeln!(out, "\t{frame:x} {} ({module})", self.user_frame(pid, frame))
+                }
+                ("perf", None) => writeln!(out, "\t{frame:x} {}", self.symbols.show(frame, true)),
+                (_, Some(pid)) => writeln!(out, "        {}", self.user_frame(pid, frame)),
+                (_, None) => writeln!(out, "        {}", self.symbols.show(frame, true)),
             };
         }
         out

@@ -34,7 +34,7 @@ fn output(script: &str, format: Format, work: fn()) -> Option<String> {
         work();
         Ok(None)
     });
-    let options = Options { format, quiet: true, out: &mut out, sink: None, ready };
+    let options = Options { format, quiet: true, dry: false, out: &mut out, sink: None, ready };
     run(&compiled.spec, &kernel, options).unwrap_or_else(|error| panic!("{error}"));
     Some(String::from_utf8(out).unwrap())
 }
@@ -123,7 +123,12 @@ fn a_sink_takes_records_tables_and_text_as_values() {
     let (mut out, mut taken) = (Vec::new(), Taken::default());
     let sink = Some(&mut taken as &mut dyn record::Sink);
     let ready = Box::new(|| Ok(None));
-    run(&spec, &kernel, Options { format: Format::Text, quiet: true, out: &mut out, sink, ready }).unwrap();
+    run(
+        &spec,
+        &kernel,
+        Options { format: Format::Text, quiet: true, dry: false, out: &mut out, sink, ready },
+    )
+    .unwrap();
     assert_eq!(out, b"");
     assert_eq!(taken.records, ["seen n=16 name=\"x\" on=true off=false"]);
     assert_eq!(taken.text, "-1\n");

@@ -89,42 +89,51 @@ pub fn compile(
 fn settings(tree: &ast::Script, base: &Config) -> Result<Config> {
     let mut config = base.clone();
     for (name, value, span) in &tree.config {
-        let short = name.strip_prefix("BPFTRACE_").unwrap_or(name).to_ascii_lowercase();
-        let bad = || Diagnostic::error(*span, format!("`{value}` is no value of `{name}`"));
-        let number = |low: u32, high: u32| {
-            value.parse::<u32>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(bad)
-        };
-        match short.as_str() {
-            "max_strlen" => config.max_strlen = number(1, 16384)?,
-            "max_map_keys" => config.max_map_keys = number(1, 1 << 26)?,
-            "print_maps_on_exit" => {
-                config.print_maps_on_exit = match value.as_str() {
-                    "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => return Err(bad()),
-                };
+        set(&mut config, name, value).map_err(|wrong| {
+            let mut error = Diagnostic::error(*span, wrong);
+            if !SETTINGS.iter().chain(&OTHER).any(|known| *known == short(name)) {
+                error = error.nearest(&short(name), SETTINGS.iter().chain(&OTHER).copied());
             }
-            "missing_probes" => {
-                config.missing_probes = match value.as_str() {
-                    "error" => MissingProbes::Error,
-                    "warn" => MissingProbes::Warn,
-                    "ignore" => MissingProbes::Ignore,
-                    _ => return Err(bad()),
-                };
-            }
-            other if OTHER.contains(&other) => config.other.push((short.clone(), value.clone())),
-            other => {
-                let known = OTHER.iter().copied().chain([
-                    "max_strlen",
-                    "max_map_keys",
-                    "missing_probes",
-                    "print_maps_on_exit",
-                ]);
-                return Err(
-                    Diagnostic::error(*span, format!("unknown setting `{name}`")).nearest(other, known)
-                );
-            }
-        }
+            error
+        })?;
     }
     Ok(config)
+}
+
+/// Settings the compiler looks at.
+const SETTINGS: [&str; 4] = ["max_strlen", "max_map_keys", "missing_probes", "print_maps_on_exit"];
+
+/// A setting's name in scripts: the environment's are in capitals, with a prefix.
+fn short(name: &str) -> String {
+    name.strip_prefix("BPFTRACE_").unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Changes one setting, by its name in scripts or in the environment; the error says what is wrong.
+pub fn set(config: &mut Config, name: &str, value: &str) -> std::result::Result<(), String> {
+    let short = short(name);
+    let bad = || format!("`{value}` is no value of `{name}`");
+    let number =
+        |low: u32, high: u32| value.parse::<u32>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(bad);
+    match short.as_str() {
+        "max_strlen" => config.max_strlen = number(1, 16384)?,
+        "max_map_keys" => config.max_map_keys = number(1, 1 << 26)?,
+        "print_maps_on_exit" => {
+            config.print_maps_on_exit = match value {
+                "true" | "1" => true,
+                "false" | "0" => false,
+                _ => return Err(bad()),
+            };
+        }
+        "missing_probes" => {
+            config.missing_probes = match value {
+                "error" => MissingProbes::Error,
+                "warn" => MissingProbes::Warn,
+                "ignore" => MissingProbes::Ignore,
+                _ => return Err(bad()),
+            };
+        }
+        other if OTHER.contains(&other) => config.other.push((short.clone(), value.to_owned())),
+        _ => return Err(format!("unknown setting `{name}`")),
+    }
+    Ok(())
 }

@@ -19,4 +19,4 @@ pub mod passes;
 pub mod program;
 pub mod types;
 
-pub use compile::{Compiled, Options, compile};
+pub use compile::{Compiled, Options, compile, set};

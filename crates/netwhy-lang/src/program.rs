@@ -219,6 +219,21 @@ pub enum Attach {
         provider: String,
         /// Probe.
         name: String,
+        /// Bytes from the file's start; 0 when nobody has looked yet.
+        offset: u64,
+        /// Where in the file the counter is that tells the program somebody looks; 0 for none.
+        semaphore: u64,
+        /// Where the arguments are, in the notation of the assembler.
+        args: String,
+    },
+    /// An address that is read, written or executed.
+    Watchpoint {
+        /// Where.
+        address: u64,
+        /// Bytes: 1, 2, 4 or 8.
+        length: u64,
+        /// Letters of `r`, `w` and `x`.
+        mode: String,
     },
     /// A software perf event.
     Software {

@@ -2,6 +2,8 @@
 //!
 //! The compiler never reads a file. `netwhy-bpf` implements [`Types`] over BTF lazily; tests implement it over tables.
 
+use crate::program::Attach;
+
 /// A type of the kernel; meaningful only to the [`Types`] that gave it. BTF ids of vmlinux fit as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub u32);
@@ -175,6 +177,33 @@ pub trait Probes {
         let _ = (provider, name);
         Vec::new()
     }
+    /// `PATH:SYMBOL` with the path of the file that is meant; `None` when it is not found or nobody can tell.
+    fn resolve(&self, provider: &str, name: &str) -> Option<String> {
+        let _ = (provider, name);
+        None
+    }
+    /// Every place of the statically defined user probes that `PATH:PROVIDER:NAME` or `PATH:NAME` stands for; `None`
+    /// when nobody can tell.
+    fn usdt(&self, pattern: &str) -> Option<Vec<Attach>> {
+        let _ = pattern;
+        None
+    }
+    /// What stands in for a probe that this kernel cannot attach; `None` when it can, or nothing does.
+    fn instead(&self, provider: &str, name: &str) -> Option<Instead> {
+        let _ = (provider, name);
+        None
+    }
+}
+
+/// Another probe that sees the same, or nearly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead {
+    /// The other probe.
+    pub point: String,
+    /// When it counts, as an expression; nothing means always.
+    pub when: Option<String>,
+    /// What `arg0`, `retval` and so on are there, as expressions.
+    pub values: Vec<(String, String)>,
 }
 
 /// Knows no type at all: enough for scripts that touch neither `args` nor structures.

@@ -34,6 +34,7 @@
 mod address;
 pub mod bpf;
 pub mod caps;
+pub mod child;
 pub mod clock;
 pub mod errno;
 mod error;
@@ -53,6 +54,7 @@ pub mod process;
 pub mod procfs;
 pub mod signal;
 pub mod socket;
+pub mod syscalls;
 pub mod terminal;
 pub mod waker;
 pub mod xtables;

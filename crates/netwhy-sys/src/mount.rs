@@ -1,11 +1,56 @@
 //! Mounts inside a mount namespace of one's own (mount(2)).
 
 use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::errno::Errno;
 use crate::error::{Result, SysError};
+
+/// A file system that is mounted nowhere: it is reached through this descriptor only, nobody else sees it, and it
+/// is gone with it. Needs `CAP_SYS_ADMIN` and Linux 5.2.
+#[derive(Debug)]
+pub struct Detached {
+    fd: OwnedFd,
+}
+
+impl Detached {
+    /// Opens a file system that needs no device, such as `tracefs`.
+    pub fn open(kind: &str) -> Result<Self> {
+        let name = CString::new(kind).map_err(|_| SysError::new("fsopen", kind, Errno::EINVAL))?;
+        let failed = |operation| SysError::last(operation, kind.to_owned());
+        const CLOEXEC: libc::c_long = 1;
+        const CMD_CREATE: libc::c_long = 6;
+        let take = |fd: libc::c_long| {
+            // SAFETY: the kernel has just given us this descriptor.
+            unsafe { OwnedFd::from_raw_fd(fd as i32) }
+        };
+        // SAFETY: the name is ended by NUL and outlives the call.
+        let context = unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), CLOEXEC) };
+        if context < 0 {
+            return Err(failed("fsopen"));
+        }
+        let context = take(context);
+        let none = std::ptr::null::<libc::c_char>();
+        // SAFETY: creating takes neither key nor value.
+        if unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), CMD_CREATE, none, none, 0) } < 0 {
+            return Err(failed("fsconfig"));
+        }
+        // SAFETY: plain numbers.
+        let mount = unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), CLOEXEC, 0) };
+        if mount < 0 {
+            return Err(failed("fsmount"));
+        }
+        Ok(Detached { fd: take(mount) })
+    }
+
+    /// Where this process finds it while it is open.
+    #[must_use]
+    pub fn path(&self) -> std::path::PathBuf {
+        format!("/proc/self/fd/{}", self.fd.as_raw_fd()).into()
+    }
+}
 
 /// One mount, prepared so that it can be carried out between fork and exec.
 #[derive(Debug, Clone)]

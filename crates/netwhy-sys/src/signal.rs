@@ -86,6 +86,12 @@ pub fn default_sigpipe() -> Result<()> {
     Ok(())
 }
 
+/// Sends a signal to the calling thread.
+pub fn raise(signal: Signal) -> Result<()> {
+    // SAFETY: takes a plain number.
+    check(unsafe { libc::raise(signal.number()) }, "raise").map(drop)
+}
+
 /// Signals as something to read and to poll. They are blocked in the thread that made it while it lives;
 /// make it before other threads start, which inherit the blocking.
 #[derive(Debug)]

@@ -122,6 +122,7 @@ pub fn run(
     let options = Options {
         format: Format::Text,
         quiet: true,
+        dry: false,
         out: &mut std::io::sink(),
         sink: Some(&mut shared),
         ready: Box::new(|| {

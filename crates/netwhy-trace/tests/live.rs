@@ -3,7 +3,6 @@
 //! Longer than it looks: one module a family of tools, below `live/`.
 
 mod live {
-    mod more;
     mod net;
     mod tcp;
 }

@@ -167,35 +167,76 @@ pub(crate) struct FactsArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProbeArgs {
     /// The script itself
-    #[arg(short = 'e', value_name = "PROGRAM", conflicts_with = "list")]
+    #[arg(short = 'e', value_name = "PROGRAM")]
     pub(crate) program: Option<String>,
-    /// List probes; a pattern such as 'rawtracepoint:tcp*' may follow
-    #[arg(short = 'l')]
+    /// List probes that match a pattern such as 'rawtracepoint:tcp*' or 'struct sock', or those of a script
+    #[arg(short = 'l', long)]
     pub(crate) list: bool,
-    /// Only compile, and print what came of it
-    #[arg(short = 'd')]
-    pub(crate) dump: bool,
+    /// Only compile, and print what came of it; a stage's name may follow (-d all)
+    #[arg(short = 'd', long = "debug", value_name = "STAGE", num_args = 0..=1, default_missing_value = "all")]
+    pub(crate) dump: Option<ProbeStage>,
     /// text or json
     #[arg(short = 'f', value_name = "FORMAT", value_enum, default_value_t = ProbeFormat::Text)]
     pub(crate) format: ProbeFormat,
     /// Write results to a file
-    #[arg(short = 'o', value_name = "FILE")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// No message about how many probes are attached
-    #[arg(short = 'q')]
+    /// When results are written: after each line, when there are many, or at once
+    #[arg(short = 'B', value_name = "MODE", value_enum, default_value_t = ProbeBuffer::Line)]
+    pub(crate) buffer: ProbeBuffer,
+    /// No message but errors
+    #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
-    /// Run this command (no shell) and end with it
-    #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "pid")]
+    /// Run this command (no shell) and end with it; user probes see only it
+    #[arg(short = 'c', long = "cmd", value_name = "COMMAND", conflicts_with = "pid")]
     pub(crate) command: Option<String>,
-    /// End with this process
-    #[arg(short = 'p', value_name = "PID")]
+    /// End with this process; user probes see only it
+    #[arg(short = 'p', long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
+    /// Warn of reads that fail
+    #[arg(short = 'k', long)]
+    pub(crate) warnings: bool,
+    /// No warnings
+    #[arg(long)]
+    pub(crate) no_warnings: bool,
+    /// Say what this kernel attaches
+    #[arg(long)]
+    pub(crate) info: bool,
+    /// End once everything is attached
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Allow functions that change the system
     #[arg(long)]
     pub(crate) r#unsafe: bool,
-    /// The script's file (- is standard input) unless -e is given, then positional parameters $1, $2, ...
-    #[arg(trailing_var_arg = true)]
+    /// Taken for scripts written for bpftrace; there is no such representation here
+    #[arg(long = "verify-llvm-ir", hide = true)]
+    pub(crate) verify: bool,
+    /// The script's file (- is standard input) unless -e is given, then positional parameters $1, $2, ...; after --,
+    /// named ones (--name=value)
+    #[arg(allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
+}
+
+/// What -d shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProbeStage {
+    /// Everything there is: maps, actions, programs
+    All,
+    /// The syntax tree
+    Ast,
+    /// The programs
+    Codegen,
+}
+
+/// When results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProbeBuffer {
+    /// At the end of a line
+    Line,
+    /// When there are many
+    Full,
+    /// At once
+    None,
 }
 
 /// How a script's results are written.

@@ -46,7 +46,7 @@ pub(crate) fn go(
         work();
         Ok(None)
     });
-    let options = Options { format, quiet: true, out: &mut out, sink: None, ready };
+    let options = Options { format, quiet: true, dry: false, out: &mut out, sink: None, ready };
     let outcome = run(&compiled.spec, kernel, options).map_err(|error| error.to_string())?;
     Ok(Ran { text: String::from_utf8_lossy(&out).into_owned(), code: outcome.code })
 }

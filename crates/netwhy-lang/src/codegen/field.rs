@@ -172,7 +172,17 @@ impl Gen<'_, '_> {
         };
         let short = i16::try_from(off).is_ok();
         match space {
-            Space::Ctx if short => self.a.load(width, 0, 0, off),
+            Space::Ctx if short => {
+                self.a.load(width, 0, 0, off);
+                // An iterator's object may be missing, and nothing can be reckoned from a pointer that may be null: 0
+                // is written again, a plain number.
+                if matches!(self.raw_ty(e), Ty::Ptr(_, Space::Btf)) {
+                    let some = self.a.label();
+                    self.a.branch(cond::NE, 0, Src::Imm(0), some);
+                    self.a.imm(0, 0);
+                    self.a.bind(some);
+                }
+            }
             Space::Btf if short => {
                 // The verifier keeps the pointer's type where it is compared with 0, so 0 is written again.
                 let (some, end) = (self.a.label(), self.a.label());
@@ -217,6 +227,10 @@ impl Gen<'_, '_> {
     /// `arg0` and on, `retval`.
     pub(super) fn argument(&mut self, n: Option<usize>, e: &Expr) -> Result<()> {
         let arch = self.s.features.arch;
+        if let (Some(Attach::Usdt { args, .. }), Some(n)) = (self.t.unit.attach.first(), n) {
+            let args = args.clone();
+            return self.usdt_argument(&args, n, e);
+        }
         self.context();
         match self.t.unit.attach.first() {
             Some(

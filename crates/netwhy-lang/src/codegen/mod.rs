@@ -16,6 +16,7 @@ mod mem;
 pub(crate) mod regs;
 mod stmt;
 mod text;
+pub(crate) mod usdt;
 
 use std::collections::BTreeMap;
 
@@ -190,6 +191,12 @@ fn generate<'a>(s: &mut Shared<'a>, t: &'a Typed, index: u32, scratch: bool) -> 
     g.tmp = g.fixed;
     g.tmp_max = g.fixed;
     g.a.store(Width::D, 10, CTX, 1);
+    if t.unit.kind == crate::program::Kind::Iter {
+        // The last call comes without an object, behind the words about the iteration.
+        g.a.load(Width::D, 0, 1, 8);
+        let leave = g.leave;
+        g.a.branch(cond::EQ, 0, Src::Imm(0), leave);
+    }
     if scratch {
         g.prologue();
     }

@@ -121,7 +121,19 @@ impl Infer<'_> {
             "ustack" => Ty::Ustack(127, "bpftrace".into()),
             "true" | "false" => Ty::Bool,
             "probe" => Ty::Str(self.probe_name().len() as u32 + 1),
-            "ctx" => Ty::Ptr(C::Void, Space::Kernel),
+            "ctx" => {
+                let context = match &self.attach {
+                    Some(Attach::Iter { target }) => {
+                        let name = format!("bpf_iter__{target}");
+                        self.world.types.find(crate::types::Tag::Struct, &name)
+                    }
+                    _ => None,
+                };
+                match context {
+                    Some(id) => Ty::Ptr(C::Struct(StructRef::Kernel(id)), Space::Ctx),
+                    None => Ty::Ptr(C::Void, Space::Kernel),
+                }
+            }
             "args" => match &self.context {
                 Context::None => {
                     return Err(match (self.kind, &self.attach) {
@@ -208,8 +220,16 @@ impl Infer<'_> {
                     _ => 12,
                 }
             }
-            (Some(Attach::Usdt { .. }), _) => {
-                return Err(Diagnostic::error(e.span, "arguments of usdt probes are not supported yet"));
+            (Some(Attach::Usdt { args, .. }), _) => {
+                let all = crate::codegen::usdt::signatures(args);
+                return match all.get(n) {
+                    Some((true, _)) => Ok(Ty::I64),
+                    Some((false, _)) => Ok(Ty::U64),
+                    None => Err(Diagnostic::error(
+                        e.span,
+                        format!("this probe has {} arguments: arg0 is the first", all.len()),
+                    )),
+                };
             }
             _ => {
                 return Err(Diagnostic::error(e.span, format!("`arg{n}` is not available in this probe"))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{points, walk};
-use crate::ast::{Block, Expr, ExprKind, Macro, Probe, Script, Stmt, StmtKind};
+use crate::ast::{Block, Expr, ExprKind, Macro, Script, Stmt, StmtKind};
 use crate::compile::Options;
 use crate::diag::{Diagnostic, Result};
 use crate::program::{Attach, Config, Kind, MissingProbes};
@@ -61,8 +61,11 @@ pub fn expand(
         fresh: 0,
     };
     let mut units = Vec::new();
+    let mut all = Vec::new();
     for probe in &script.probes {
-        let mut probe: Probe = probe.clone();
+        all.extend(super::instead::split(probe.clone(), probes)?);
+    }
+    for mut probe in all {
         if let Some(predicate) = &mut probe.predicate {
             expander.expr(predicate)?;
         }

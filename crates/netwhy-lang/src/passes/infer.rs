@@ -338,6 +338,8 @@ impl Infer<'_> {
             C::Ptr(to) => {
                 let target = self.world.look(&to);
                 let keeps = match (&target, space) {
+                    // What an iterator's context points to has a type, too.
+                    (C::Struct(StructRef::Kernel(_)), Space::Ctx) if self.kind == Kind::Iter => true,
                     (C::Struct(StructRef::Kernel(id)), Space::Btf) => {
                         matches!(self.world.types.describe(*id), Some(TypeDesc::Struct { union: false, .. }))
                     }
@@ -345,7 +347,7 @@ impl Infer<'_> {
                 };
                 let space = match space {
                     Space::User => Space::User,
-                    Space::Btf if keeps => Space::Btf,
+                    Space::Btf | Space::Ctx if keeps => Space::Btf,
                     _ => Space::Kernel,
                 };
                 Ty::Ptr(*to, space)

@@ -5,6 +5,7 @@ pub mod expand;
 pub mod fields;
 pub mod format;
 pub mod infer;
+mod instead;
 pub mod names;
 pub mod points;
 pub mod ty;

@@ -5,7 +5,7 @@ use crate::diag::{Diagnostic, Result, nearest};
 use crate::program::{Attach, Kind, MissingProbes};
 use crate::types::Probes;
 
-const PROVIDERS: [&str; 20] = [
+const PROVIDERS: [&str; 21] = [
     "BEGIN",
     "END",
     "begin",
@@ -26,10 +26,11 @@ const PROVIDERS: [&str; 20] = [
     "software",
     "hardware",
     "iter",
+    "watchpoint",
 ];
 
 /// The provider's full name, from an alias or an old spelling.
-fn provider(word: &str) -> &str {
+pub fn provider(word: &str) -> &str {
     match word {
         "t" => "tracepoint",
         "rt" => "rawtracepoint",
@@ -45,6 +46,7 @@ fn provider(word: &str) -> &str {
         "s" => "software",
         "h" => "hardware",
         "it" => "iter",
+        "w" | "asyncwatchpoint" | "aw" => "watchpoint",
         "begin" => "BEGIN",
         "end" => "END",
         other => other,
@@ -58,7 +60,8 @@ pub fn kind(attach: &Attach) -> Kind {
         Attach::Interval { .. }
         | Attach::Profile { .. }
         | Attach::Software { .. }
-        | Attach::Hardware { .. } => Kind::PerfEvent,
+        | Attach::Hardware { .. }
+        | Attach::Watchpoint { .. } => Kind::PerfEvent,
         Attach::Tracepoint { .. } => Kind::Tracepoint,
         Attach::RawTracepoint { .. } => Kind::BtfTracepoint,
         Attach::Kprobe { .. }
@@ -90,7 +93,8 @@ pub fn name(attach: &Attach) -> String {
         Attach::Uprobe { path, symbol, offset } if *offset == 0 => format!("uprobe:{path}:{symbol}"),
         Attach::Uprobe { path, symbol, offset } => format!("uprobe:{path}:{symbol}+{offset}"),
         Attach::Uretprobe { path, symbol } => format!("uretprobe:{path}:{symbol}"),
-        Attach::Usdt { path, provider, name } => format!("usdt:{path}:{provider}:{name}"),
+        Attach::Usdt { path, provider, name, .. } => format!("usdt:{path}:{provider}:{name}"),
+        Attach::Watchpoint { address, length, mode } => format!("watchpoint:{address:#x}:{length}:{mode}"),
         Attach::Software { event, period } => format!("software:{event}:{period}"),
         Attach::Hardware { event, period } => format!("hardware:{event}:{period}"),
         Attach::Iter { target } => format!("iter:{target}"),
@@ -138,9 +142,46 @@ pub fn expand(point: &Point, probes: &dyn Probes, missing: MissingProbes) -> Res
                 _ => Attach::Hardware { event, period },
             }]);
         }
+        ("watchpoint", [address, length, mode]) => {
+            let address = number(address).ok_or_else(|| {
+                error(format!("`{address}` is not an address"))
+                    .hint("the form is watchpoint:0xADDRESS:length:mode")
+            })?;
+            let length: u64 = length.parse().unwrap_or(0);
+            if !matches!(length, 1 | 2 | 4 | 8) {
+                return Err(error("a watchpoint has a length of 1, 2, 4 or 8 bytes".to_owned()));
+            }
+            let mut letters: Vec<char> = mode.chars().collect();
+            letters.sort_unstable();
+            let mode: String = letters.iter().collect();
+            if !matches!(mode.as_str(), "r" | "w" | "rw" | "x") {
+                return Err(error(format!("`{mode}` is no way to watch: r, w, rw or x")));
+            }
+            return Ok(vec![Attach::Watchpoint { address, length, mode }]);
+        }
+        ("iter", [_, _]) => {
+            return Err(error(
+                "netwhy pins nothing: an iterator's output goes to standard output".to_owned(),
+            )
+            .hint("write `iter:NAME`"));
+        }
         ("iter", [target]) => return Ok(vec![Attach::Iter { target: (*target).into() }]),
         _ => {}
     }
+    if provider == "usdt"
+        && let Some(sites) = probes.usdt(rest)
+    {
+        if sites.is_empty() && missing == MissingProbes::Error {
+            return Err(error(format!("no probe matches `{}`", point.text)));
+        }
+        return Ok(sites);
+    }
+    // Where a program or library is, is found out once.
+    let resolved = match provider {
+        "uprobe" | "uretprobe" if !wild => probes.resolve(provider, rest),
+        _ => None,
+    };
+    let rest = resolved.as_deref().unwrap_or(rest);
     let names = if wild {
         let found = probes.matching(provider, rest);
         if found.is_empty() && missing == MissingProbes::Error {
@@ -220,12 +261,8 @@ fn place(provider: &str, name: &str, point: &Point) -> Result<Attach> {
         ("uretprobe", [path, symbol] | [path, _, symbol]) => {
             Some(Attach::Uretprobe { path: s(path), symbol: s(symbol) })
         }
-        ("usdt", [path, name]) => {
-            Some(Attach::Usdt { path: s(path), provider: String::new(), name: s(name) })
-        }
-        ("usdt", [path, provider, name]) => {
-            Some(Attach::Usdt { path: s(path), provider: s(provider), name: s(name) })
-        }
+        ("usdt", [path, name]) => Some(usdt(path, "", name)),
+        ("usdt", [path, provider, name]) => Some(usdt(path, provider, name)),
         _ => None,
     };
     made.filter(|_| parts.iter().all(|p| !p.is_empty())).ok_or_else(|| {
@@ -243,6 +280,13 @@ fn place(provider: &str, name: &str, point: &Point) -> Result<Attach> {
         Diagnostic::error(point.span, format!("unknown kind of probe `{provider}`"))
             .nearest(provider, PROVIDERS)
     })
+}
+
+/// One that nobody has looked for in the file.
+fn usdt(path: &str, provider: &str, name: &str) -> Attach {
+    let (offset, semaphore) = (0, 0);
+    let (path, provider, name) = (path.into(), provider.into(), name.into());
+    Attach::Usdt { path, provider, name, offset, semaphore, args: String::new() }
 }
 
 fn module(name: &str) -> Option<String> {

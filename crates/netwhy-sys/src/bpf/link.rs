@@ -1,6 +1,6 @@
 //! Links: attachments that end with their last descriptor.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -60,6 +60,30 @@ pub enum LinkTarget<'a> {
         /// The map.
         map: Option<BorrowedFd<'a>>,
     },
+    /// Many functions of the kernel at once (since Linux 5.18, where the kernel is built with fprobe).
+    Functions {
+        /// Their names, as in tracefs' `available_filter_functions`.
+        symbols: &'a [&'a CStr],
+        /// At their return instead of their entry.
+        returns: bool,
+        /// A number for each that the program can read; empty or as many as `symbols`.
+        cookies: &'a [u64],
+    },
+    /// Many places of one file at once (since Linux 6.6).
+    Places {
+        /// The file.
+        path: &'a CStr,
+        /// Bytes from the file's start.
+        offsets: &'a [u64],
+        /// Where counters are that are raised while attached; empty or as many as `offsets`.
+        semaphores: &'a [u64],
+        /// Empty or as many as `offsets`.
+        cookies: &'a [u64],
+        /// At the function's return instead.
+        returns: bool,
+        /// In this process only.
+        pid: Option<u32>,
+    },
     /// A perf event: kprobe, uprobe, tracepoint or sampling (since Linux 5.15).
     PerfEvent {
         /// The event.
@@ -79,8 +103,9 @@ impl Link {
     /// Attaches a program. `EINVAL` from an older kernel means that it does not know this kind of link.
     pub fn create(program: &Program, target: LinkTarget<'_>) -> Result<Self> {
         let attr = Attr::new().fd(0, program.as_fd());
-        // Lives until after the call: union bpf_iter_link_info with its first member, a map.
+        // Live until after the call: union bpf_iter_link_info with its first member, a map; pointers to names.
         let mut iterator = [0_u8; 4];
+        let mut names = Vec::new();
         let (mut attr, object) = match target {
             LinkTarget::Tcx { ifindex, attach } => {
                 (attr.u32(4, ifindex).u32(8, attach.0), format!("{attach} ifindex {ifindex}"))
@@ -120,15 +145,41 @@ impl Link {
                 };
                 (attr, "iterator".to_owned())
             }
+            LinkTarget::Functions { symbols, returns, cookies } => {
+                if !cookies.is_empty() && cookies.len() != symbols.len() {
+                    return Err(SysError::new(Command::LinkCreate.name(), "cookies", Errno::EINVAL));
+                }
+                names = symbols.iter().map(|name| name.as_ptr() as usize as u64).collect();
+                let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+                let attr = attr.u32(8, AttachType::TRACE_KPROBE_MULTI.0).u32(16, u32::from(returns));
+                let attr = attr.u32(20, count).pointer(24, names.as_ptr()).u64(32, 0);
+                let attr = if cookies.is_empty() { attr } else { attr.pointer(40, cookies.as_ptr()) };
+                (attr, format!("{} functions", symbols.len()))
+            }
+            LinkTarget::Places { path, offsets, semaphores, cookies, returns, pid } => {
+                let fits = |list: &[u64]| list.is_empty() || list.len() == offsets.len();
+                if !fits(semaphores) || !fits(cookies) {
+                    return Err(SysError::new(Command::LinkCreate.name(), "places", Errno::EINVAL));
+                }
+                let attr = attr.u32(8, AttachType::TRACE_UPROBE_MULTI.0).pointer(16, path.as_ptr());
+                let list = |attr: Attr, at: usize, list: &[u64]| {
+                    if list.is_empty() { attr.u64(at, 0) } else { attr.pointer(at, list.as_ptr()) }
+                };
+                let attr = list(list(list(attr, 24, offsets), 32, semaphores), 40, cookies);
+                let attr = attr.u32(48, u32::try_from(offsets.len()).unwrap_or(u32::MAX));
+                let attr = attr.u32(52, u32::from(returns)).u32(56, pid.unwrap_or(0));
+                (attr, format!("{} places of {}", offsets.len(), path.to_string_lossy()))
+            }
             LinkTarget::PerfEvent { event, cookie } => {
                 let attr = attr.fd(4, event).u32(8, AttachType::PERF_EVENT.0);
                 (if cookie == 0 { attr } else { attr.u64(16, cookie) }, "perf event".to_owned())
             }
         };
-        // SAFETY: the only pointer is to `iterator`, of the length stated; the kernel returns a descriptor.
+        // SAFETY: pointers are to `iterator`, `names`, and what `target` borrows, all of the lengths stated; the kernel
+        // returns a descriptor.
         let fd = unsafe { attr.run_fd(Command::LinkCreate, object)? };
         // Used until here.
-        let _ = iterator;
+        let _ = (iterator, names);
         Ok(Link { fd })
     }
 

@@ -1,8 +1,11 @@
 //! `netwhy probe`, also `netwhy bpftrace`: compiles a script and runs it.
 
+mod info;
+mod output;
+
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command};
 
@@ -12,10 +15,12 @@ use netwhy_bpf::ladder;
 use netwhy_bpf::load::LoadError;
 use netwhy_bpf::session::{self, Format, Options, RunError};
 use netwhy_lang::diag::{Diagnostic, Span};
+use netwhy_lang::program::Config;
 use netwhy_render::escape::escape_terminal;
-use netwhy_sys::process::PidFd;
+use netwhy_sys::child::Held;
+use netwhy_sys::process::{PidFd, exists};
 
-use crate::cli::{Global, ProbeArgs, ProbeFormat, Usage};
+use crate::cli::{Global, ProbeArgs, ProbeFormat, ProbeStage, Usage};
 
 /// The largest script that is read.
 const SCRIPT_LIMIT: u64 = 4 << 20;
@@ -23,58 +28,74 @@ const SCRIPT_LIMIT: u64 = 4 << 20;
 /// Runs the verb. Like bpftrace it ends with 1 for a script that is wrong or cannot run here.
 pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
     let kernel = Kernel::open()?;
-    if args.list {
-        let pattern = args.args.first().map_or("*:*", String::as_str);
-        let mut lines = kernel.list(pattern).join("\n");
-        if kernel.tracefs().is_none() {
-            eprintln!("note: tracefs is not mounted: tracepoints are listed as rawtracepoint");
-        }
-        if !lines.is_empty() {
-            lines.push('\n');
-        }
-        super::print(&lines)?;
+    if args.info {
+        super::print(&info::text(&kernel))?;
         return Ok(0);
+    }
+    if let Some(pid) = args.pid {
+        if !exists(pid) {
+            eprintln!("ERROR: there is no process {pid}");
+            return Ok(1);
+        }
+        kernel.set_target(Some(pid));
+    }
+    if args.list {
+        return list(args, global, &kernel);
     }
     let (name, script, params) = script(args)?;
     let rewritten = ladder::without_tracefs(&script, &kernel);
     if !rewritten.events.is_empty() && !args.quiet {
         eprintln!(
-            "note: tracefs is not mounted: as raw tracepoints, whose fields are their arguments: {}",
+            "note: tracefs cannot be opened: as raw tracepoints, whose fields are their arguments: {}",
             rewritten.events.join(", ")
         );
     }
     let (named, params) = parameters(params);
-    let options = netwhy_lang::Options { params, named, ..Default::default() };
+    let config = match environment() {
+        Ok(config) => config,
+        Err(wrong) => {
+            eprintln!("ERROR: {wrong}");
+            return Ok(1);
+        }
+    };
+    if args.dump == Some(ProbeStage::Ast) {
+        return tree(&name, &script);
+    }
+    let held = RefCell::new(held(args, &kernel)?);
+    let options = netwhy_lang::Options { params, named, config };
     let features = kernel.features(args.r#unsafe);
     let compiled = match netwhy_lang::compile(&rewritten.script, &options, &kernel, &kernel, &features) {
         Ok(compiled) => compiled,
         Err(diagnostic) => {
+            for note in kernel.take_notes() {
+                eprintln!("note: {}", escape_terminal(&note));
+            }
             eprint!("{}", diagnostic.render(&name, &script));
             return Ok(1);
         }
     };
-    for warning in &compiled.warnings {
-        eprint!("{}", warning.render(&name, &script));
+    if !args.no_warnings {
+        for warning in &compiled.warnings {
+            eprint!("{}", warning.render(&name, &script));
+        }
+        if args.warnings {
+            eprintln!("note: -k: reads that fail give 0; this version does not warn of each");
+        }
     }
-    if args.dump {
+    if args.dump.is_some() {
         super::print(&compiled.spec.to_string())?;
         return Ok(0);
     }
     let json = args.format == ProbeFormat::Json || global.json || global.jsonl;
-    let mut out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(BufWriter::new(
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
-        )),
-        None => Box::new(BufWriter::new(std::io::stdout())),
-    };
+    let mut out = output::open(args.output.as_deref(), args.buffer)?;
     let child = RefCell::new(None);
-    let ready = || start(args, &child);
     let options = Options {
         format: if json { Format::Json } else { Format::Text },
         quiet: args.quiet,
+        dry: args.dry_run,
         out: &mut *out,
         sink: None,
-        ready: Box::new(ready),
+        ready: Box::new(|| start(args, held.borrow_mut().take(), &child)),
     };
     let ended = session::run(&compiled.spec, &kernel, options);
     if let Some(child) = child.take() {
@@ -83,7 +104,63 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
     match ended {
         Ok(outcome) => Ok(outcome.code),
         Err(error) => {
+            for note in kernel.take_notes() {
+                eprintln!("note: {}", escape_terminal(&note));
+            }
             eprint!("{}", explain(&error, &name, &script));
+            Ok(1)
+        }
+    }
+}
+
+/// Settings of the environment (`BPFTRACE_MAX_STRLEN` and so on).
+fn environment() -> Result<Config, String> {
+    let mut config = Config::default();
+    for (name, value) in std::env::vars() {
+        // Those that no script can set are bpftrace's own business.
+        if name.starts_with("BPFTRACE_")
+            && let Err(wrong) = netwhy_lang::set(&mut config, &name, &value)
+            && !wrong.starts_with("unknown")
+        {
+            return Err(wrong);
+        }
+    }
+    Ok(config)
+}
+
+fn list(args: &ProbeArgs, global: &Global, kernel: &Kernel) -> anyhow::Result<u8> {
+    let file = args.args.first().filter(|first| std::path::Path::new(first.as_str()).is_file());
+    let lines = if args.program.is_some() || file.is_some() {
+        let (name, script, _) = script(args)?;
+        match netwhy_lang::parser::parse(&script) {
+            Ok(tree) => {
+                let points = tree.probes.iter().flat_map(|probe| &probe.points);
+                points.flat_map(|point| kernel.listed(&point.text, global.verbose > 0)).collect()
+            }
+            Err(diagnostic) => {
+                eprint!("{}", diagnostic.render(&name, &script));
+                return Ok(1);
+            }
+        }
+    } else {
+        kernel.listed(args.args.first().map_or("*", String::as_str), global.verbose > 0)
+    };
+    let mut text = lines.join("\n");
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    super::print(&text)?;
+    Ok(0)
+}
+
+fn tree(name: &str, script: &str) -> anyhow::Result<u8> {
+    match netwhy_lang::parser::parse(script) {
+        Ok(tree) => {
+            super::print(&format!("{tree:#?}\n"))?;
+            Ok(0)
+        }
+        Err(diagnostic) => {
+            eprint!("{}", diagnostic.render(name, script));
             Ok(1)
         }
     }
@@ -125,13 +202,30 @@ fn parameters(all: &[String]) -> (Vec<(String, String)>, Vec<String>) {
     (named, rest)
 }
 
-/// Starts the command, or finds the process, the run ends with.
-fn start(args: &ProbeArgs, child: &RefCell<Option<Child>>) -> std::io::Result<Option<OwnedFd>> {
-    let pid = match (&args.command, args.pid) {
-        (Some(command), _) => {
-            let mut words = command.split_whitespace();
-            let program = words.next().ok_or_else(|| std::io::Error::other("-c: an empty command"))?;
-            let started = Command::new(program).args(words).spawn()?;
+/// The command of `-c`, which has its number before anything is attached and runs after.
+fn held(args: &ProbeArgs, kernel: &Kernel) -> anyhow::Result<Option<Held>> {
+    let Some(text) = &args.command else { return Ok(None) };
+    let mut words = text.split_whitespace();
+    let program = words.next().ok_or_else(|| Usage("-c: an empty command".to_owned()))?;
+    let mut command = Command::new(program);
+    command.args(words);
+    let held = Held::start(command)?;
+    kernel.set_target(Some(held.pid()));
+    Ok(Some(held))
+}
+
+/// Lets the command run, or finds the process, the run ends with.
+fn start(
+    args: &ProbeArgs,
+    held: Option<Held>,
+    child: &RefCell<Option<Child>>,
+) -> std::io::Result<Option<OwnedFd>> {
+    let pid = match (held, args.pid) {
+        (Some(held), _) => {
+            let started = held.release().map_err(|error| {
+                let command = args.command.as_deref().unwrap_or_default();
+                std::io::Error::new(error.kind(), format!("-c {command}: {error}"))
+            })?;
             let pid = started.id();
             *child.borrow_mut() = Some(started);
             pid

@@ -1,0 +1,90 @@
+//! Entry and return of kernel functions.
+
+use std::ffi::{CStr, CString};
+
+use netwhy_lang::program::Attach;
+use netwhy_sys::Errno;
+use netwhy_sys::bpf::{Link, LinkTarget};
+use netwhy_sys::perf::{Dynamic, Event, Function};
+
+use super::failed;
+use crate::kernel::Kernel;
+use crate::ladder;
+use crate::load::{Instance, LoadError};
+
+/// Opens the event of one place.
+pub(super) fn one(place: &Attach, kernel: &Kernel) -> Result<Event, LoadError> {
+    let (name, offset, returns) = match place {
+        Attach::Kprobe { function, offset } => (function, *offset, false),
+        Attach::Kretprobe { function } => (function, 0, true),
+        _ => return Err(failed(place, "no kernel function")),
+    };
+    let kind = Dynamic::find("kprobe").map_err(|error| failed(place, absent(name, kernel, &error)))?;
+    let symbol = compiled_name(name, kernel);
+    Event::function(kind, Function::Kernel { symbol: &symbol, offset }, returns, None).map_err(|error| {
+        let reason = match error.errno {
+            Errno::ENOENT => "this kernel has no such function, or it was inlined".to_owned(),
+            Errno::EINVAL => {
+                "the kernel does not let this function be probed (notrace, or in the list of those \
+                              that must not be)"
+                    .to_owned()
+            }
+            Errno::EILSEQ => "this is not the start of an instruction".to_owned(),
+            Errno::EADDRNOTAVAIL => "several functions have this name".to_owned(),
+            _ => error.to_string(),
+        };
+        failed(place, reason)
+    })
+}
+
+/// The compiler may have changed a function's arguments and with them its name (`.constprop.0`, `.isra.0`): the one
+/// symbol that is left of it.
+fn compiled_name(name: &str, kernel: &Kernel) -> String {
+    let symbols = kernel.symbols();
+    if name.contains('.') || symbols.address(name).is_some() {
+        return name.to_owned();
+    }
+    match symbols.variants(name).as_slice() {
+        [only] => {
+            kernel.note(format!(
+                "{name} is {only} in this kernel: the compiler may have changed its arguments"
+            ));
+            only.clone()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn absent(function: &str, kernel: &Kernel, error: &netwhy_sys::SysError) -> String {
+    if error.errno != Errno::ENOENT {
+        return error.to_string();
+    }
+    let near = ladder::instead_of(function).filter(|rung| ladder::reachable(rung, kernel));
+    let hint = near.map_or(String::new(), |rung| {
+        format!("; `{}` sees nearly the same here ({})", rung.point, rung.lost)
+    });
+    format!("this kernel has no kprobes{hint}")
+}
+
+/// One link for all places of an instance.
+pub(super) fn many(instance: &Instance) -> Result<Link, LoadError> {
+    let mut names = Vec::new();
+    let mut returns = false;
+    for place in &instance.places {
+        let name = match place {
+            Attach::Kprobe { function, .. } => function,
+            Attach::Kretprobe { function } => {
+                returns = true;
+                function
+            }
+            _ => continue,
+        };
+        names.push(CString::new(name.as_str()).map_err(|_| failed(place, "a name with a NUL"))?);
+    }
+    let symbols: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
+    let target = LinkTarget::Functions { symbols: &symbols, returns, cookies: &instance.cookies };
+    Link::create(&instance.program, target).map_err(|error| LoadError::Attach {
+        place: format!("{} kernel functions", symbols.len()),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,159 @@
+//! Finding the file a user probe names: a path, a program on `PATH`, a library by name.
+
+use std::path::{Path, PathBuf};
+
+use netwhy_sys::procfs::Tree;
+
+use crate::wildcard;
+
+/// Files a probe's first part stands for, `pid`'s when a process is given. A name without a slash is looked for on
+/// `PATH` and then among the libraries; the last component may hold wildcards.
+#[must_use]
+pub fn files(name: &str, pid: Option<u32>) -> Vec<String> {
+    if name.contains(['*', '?', '[']) {
+        return wild(name, pid);
+    }
+    if name.contains('/') {
+        return if Path::new(name).is_file() { vec![absolute(name)] } else { inside(name, pid) };
+    }
+    if let Some(found) = on_path(name) {
+        return vec![found];
+    }
+    library(name).into_iter().collect()
+}
+
+/// A path that only exists as the process sees it.
+fn inside(name: &str, pid: Option<u32>) -> Vec<String> {
+    let Some(pid) = pid.filter(|_| name.starts_with('/')) else { return Vec::new() };
+    let there = format!("/proc/{pid}/root{name}");
+    if Path::new(&there).is_file() { vec![there] } else { Vec::new() }
+}
+
+fn absolute(name: &str) -> String {
+    let path = Path::new(name);
+    if path.is_absolute() {
+        return name.to_owned();
+    }
+    let found = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    found.to_string_lossy().into_owned()
+}
+
+fn wild(name: &str, pid: Option<u32>) -> Vec<String> {
+    // Of a process: everything it has mapped to run.
+    if let Some(pid) = pid {
+        let text = Tree::proc().read(format!("{pid}/maps")).unwrap_or_default();
+        let mut all: Vec<String> = crate::users::mappings(&text)
+            .into_iter()
+            .map(|mapping| mapping.path)
+            .filter(|path| path.starts_with('/') && wildcard::matches(name, path))
+            .collect();
+        all.sort();
+        all.dedup();
+        return all;
+    }
+    let (dir, pattern) = name.rsplit_once('/').unwrap_or((".", name));
+    let dir = if dir.is_empty() { "/" } else { dir };
+    let mut all: Vec<String> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| wildcard::matches(pattern, &entry.file_name().to_string_lossy()))
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| absolute(&entry.path().to_string_lossy()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn on_path(name: &str) -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())?;
+    Some(found.to_string_lossy().into_owned())
+}
+
+/// A library by name: `libc`, `libssl.so`, `libssl.so.3`.
+fn library(name: &str) -> Option<String> {
+    let full = if name.starts_with("lib") { name.to_owned() } else { format!("lib{name}") };
+    let fits = |file: &str| {
+        file == full
+            || file.strip_prefix(&full).is_some_and(|rest| rest == ".so" || rest.starts_with(".so."))
+            || full.contains(".so") && file.starts_with(&format!("{full}."))
+    };
+    let cached = std::fs::read("/etc/ld.so.cache").map(|bytes| cache(&bytes)).unwrap_or_default();
+    if let Some((_, path)) = cached.into_iter().find(|(file, path)| fits(file) && Path::new(path).is_file()) {
+        return Some(path);
+    }
+    let arch = std::env::consts::ARCH;
+    let places = [
+        format!("/lib/{arch}-linux-gnu"),
+        format!("/usr/lib/{arch}-linux-gnu"),
+        "/lib64".to_owned(),
+        "/usr/lib64".to_owned(),
+        "/lib".to_owned(),
+        "/usr/lib".to_owned(),
+    ];
+    places.iter().find_map(|place| {
+        let mut names: Vec<String> = std::fs::read_dir(place)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|file| fits(file))
+            .collect();
+        names.sort();
+        names.first().map(|file| PathBuf::from(place).join(file).to_string_lossy().into_owned())
+    })
+}
+
+/// Names and paths of 64-bit libraries in the dynamic loader's cache (`glibc-ld.so.cache1.1`).
+fn cache(bytes: &[u8]) -> Vec<(String, String)> {
+    const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+    let Some(start) = bytes.windows(MAGIC.len()).position(|window| window == MAGIC) else {
+        return Vec::new();
+    };
+    let table = bytes.get(start..).unwrap_or_default();
+    let word = |at: usize| table.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b));
+    let text = |at: u32| {
+        let rest = table.get(at as usize..)?;
+        Some(String::from_utf8_lossy(rest.split(|&b| b == 0).next()?).into_owned())
+    };
+    let count = word(20).unwrap_or(0).min(100_000) as usize;
+    // Flags' second byte names the machine: x86-64 and arm64 with 64-bit addresses.
+    let wanted = if cfg!(target_arch = "aarch64") { 0x0a00 } else { 0x0300 };
+    (0..count)
+        .filter_map(|n| {
+            let at = 48 + 24 * n;
+            (word(at)? & 0xff00 == wanted).then_some(())?;
+            Some((text(word(at + 4)?)?, text(word(at + 8)?)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_and_paths_are_found() {
+        assert_eq!(files("/bin/sh", None), ["/bin/sh"]);
+        assert!(files("sh", None).first().is_some_and(|path| path.ends_with("/sh")));
+        assert!(files("/no/such/file", None).is_empty() && files("no-such-program", None).is_empty());
+    }
+
+    #[test]
+    fn a_damaged_cache_has_no_libraries() {
+        let mut bytes = b"glibc-ld.so.cache1.1".to_vec();
+        bytes.extend_from_slice(&[0xff; 60]);
+        assert!(cache(&bytes).is_empty());
+        assert!(cache(b"").is_empty());
+    }
+
+    #[test]
+    fn the_c_library_is_found_where_there_is_one() {
+        if Path::new("/etc/ld.so.cache").exists() {
+            let found = library("libc").expect("libc");
+            assert!(found.contains("libc.so") && Path::new(&found).is_file(), "{found}");
+        } else {
+            eprintln!("skipped: no /etc/ld.so.cache here");
+        }
+    }
+}
