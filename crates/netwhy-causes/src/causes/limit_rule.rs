@@ -10,7 +10,8 @@
 //!
 //! ## How netwhy knows
 //! The packet depends on such a rule, would pass under the limit, and vanished on this host while the dropping rule's
-//! counter rose, or the limited accept rule counted nothing.
+//! counter rose, or the limited accept rule counted nothing. Where the rule refuses, this host sent the reset or the ICMP
+//! error itself although a listener is there.
 //!
 //! ## Look-alikes
 //! A rule without a limit (fw-drop-*): the ruleset stops the packet whatever the load.
@@ -48,6 +49,7 @@ pub static CAUSE: Cause = Cause {
         "fw-drop-outbound",
         "fw-drop-forward",
         "forward-policy-drop",
+        "fw-reject",
         "bpf-drop",
         "path-or-remote-drop",
     ],
@@ -61,15 +63,19 @@ struct Limited {
     what: &'static str,
     /// The rule itself drops what exceeds the limit; otherwise it accepts what stays under it.
     over_drops: bool,
+    /// It answers what exceeds the limit with a reset or an ICMP error.
+    refuses: bool,
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let Some((direction, _)) = case.vanished() else { return Verdict::Silent };
+    let vanished = case.vanished().map(|(direction, _)| direction);
+    let refused = vanished.is_none();
+    let Some(direction) = vanished.or_else(|| refused_here(case)) else { return Verdict::Silent };
     let path = match direction {
         Direction::Forward => case.forward,
         Direction::Reply => case.reply,
     };
-    let limited: Vec<Limited> = on_path(case, path);
+    let limited: Vec<Limited> = on_path(case, path).into_iter().filter(|l| !refused || l.refuses).collect();
     if limited.is_empty() {
         return Verdict::Silent;
     }
@@ -92,7 +98,11 @@ fn judge(case: &Case<'_>) -> Verdict {
             limited.iter().filter_map(|l| case.ev_rule_counter(&l.locus)).collect(),
         );
     };
-    let text = if l.over_drops { "drops what exceeds it" } else { "accepts only what stays under it" };
+    let text = match (l.over_drops, l.refuses) {
+        (true, false) => "drops what exceeds it",
+        (true, true) => "refuses what exceeds it",
+        (false, _) => "accepts only what stays under it",
+    };
     let mut finding = Finding::new(
         l.locus.clone(),
         format!("{} limits {} and {text}: this flow exceeds it", object_text(&l.locus), l.what),
@@ -122,6 +132,22 @@ fn judge(case: &Case<'_>) -> Verdict {
     finding.verify(case.ask_again()).proven_if(sure.is_some())
 }
 
+/// The way on which a packet was refused by this host although the prediction lets it pass.
+fn refused_here(case: &Case<'_>) -> Option<Direction> {
+    let s = &case.seen;
+    let refused = s.resets_out > 0 || !s.icmp_out.is_empty();
+    let here = s.known
+        && case.forward.passes()
+        && match case.question.role {
+            Role::Client => {
+                s.requests_out == 0 && case.errno() == Some("ECONNREFUSED") && case.icmp_remote().is_empty()
+            }
+            Role::Inbound => s.requests_in > 0 && s.answers_out == 0 && refused,
+            Role::Transit => s.requests_in > 0 && s.requests_out == 0 && refused,
+        };
+    here.then_some(Direction::Forward)
+}
+
 /// Limited rules the walker had to take for unexceeded on this path.
 fn on_path(case: &Case<'_>, path: &Path) -> Vec<Limited> {
     let mut out = Vec::new();
@@ -147,6 +173,7 @@ fn on_path(case: &Case<'_>, path: &Path) -> Vec<Limited> {
                     },
                     what,
                     over_drops: over,
+                    refuses: over && rule.exprs.iter().any(|e| matches!(e, Expr::Reject { .. })),
                 });
             }
         }
@@ -201,6 +228,7 @@ fn legacy(case: &Case<'_>, path: &Path) -> Vec<Limited> {
                     },
                     what,
                     over_drops: drops,
+                    refuses: matches!(r.target, XtTarget::Reject { .. }),
                 });
             }
         }
@@ -264,6 +292,29 @@ mod tests {
     #[test]
     fn a_flow_that_is_answered_is_not_limited() {
         silent(limited(true, 3, 4).answer_out().judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_limit_that_refuses_is_named_when_this_host_sent_the_reset() {
+        let refusing = |packets| {
+            let mut nft = ruleset(true, packets);
+            nft.rules[0].exprs[0] = Expr::Connlimit { count: 1, over: true };
+            *nft.rules[0].exprs.last_mut().unwrap() = Expr::Reject { reject_type: 1, code: 0 };
+            nft
+        };
+        let scene = |after| {
+            let (nft, now) = (refusing(3), refusing(after));
+            let text = netwhy_walk::rule_text(&nft, &nft.rules[0]);
+            let mut scene = Scene::inbound("203.0.113.2", 80).with(nft).after(now).request_in();
+            scene.forward.assumptions.push(format!("under the limit of rule handle 8 ({text})"));
+            scene.forward.steps[1].text = "inet filter input: policy accept".into();
+            scene
+        };
+        let f = proven(scene(4).reset_out().judge(&CAUSE));
+        assert!(f.summary.contains("refuses what exceeds"), "{}", f.summary);
+        ruled_out(scene(3).reset_out().judge(&CAUSE));
+        // A drop rule does not send resets.
+        silent(limited(true, 3, 4).reset_out().judge(&CAUSE));
     }
 
     #[test]

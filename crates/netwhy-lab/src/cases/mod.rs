@@ -73,6 +73,7 @@ mod neigh_unresolved;
 mod neigh_unresolved_v6;
 mod netfilter_bpf_drop;
 mod nexthop_dead;
+mod nft_connlimit_reject;
 mod nft_drop_bridge;
 mod nft_drop_forward;
 mod nft_drop_input;
@@ -280,6 +281,7 @@ pub static ALL: &[&Case] = &[
     &neigh_unresolved_v6::CASE,
     &netfilter_bpf_drop::CASE,
     &nexthop_dead::CASE,
+    &nft_connlimit_reject::CASE,
     &nft_drop_bridge::CASE,
     &nft_drop_forward::CASE,
     &nft_drop_input::CASE,
