@@ -86,6 +86,7 @@ impl Format {
             "since" => Format::Since,
             "ip" => Format::Ip,
             "ms" => Format::Ms(2),
+            "ms0" => Format::Ms(0),
             "ms3" => Format::Ms(3),
             "usms" => Format::UsMs,
             "us" => Format::Us,
@@ -200,6 +201,33 @@ impl Fields for (Value, Value) {
         rest.map_or(Some(found), |rest| found.get(rest))
     }
 }
+
+/// A row of maps joined by key: values by the names of the maps.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    pub(crate) key: Value,
+    pub(crate) values: Vec<(String, Value)>,
+}
+
+impl Fields for Joined {
+    fn field(&self, path: &str) -> Option<&Value> {
+        match path.strip_prefix("key") {
+            Some("") => Some(&self.key),
+            Some(rest) => self.key.get(rest.strip_prefix('.')?),
+            None => {
+                let (name, rest) = path.split_once('.').map_or((path, None), |(n, r)| (n, Some(r)));
+                // A map without this key has counted nothing.
+                let found = self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+                match rest {
+                    None => Some(found.unwrap_or(&ZERO)),
+                    Some(rest) => found?.get(rest),
+                }
+            }
+        }
+    }
+}
+
+const ZERO: Value = Value::Uint(0);
 
 /// How lines are laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -68,6 +68,14 @@ pub struct Opt {
     pub text: String,
 }
 
+impl Tool {
+    /// Whether it has an option that sets this.
+    #[must_use]
+    pub fn takes(&self, sets: &str) -> bool {
+        self.options.iter().any(|opt| opt.sets == sets)
+    }
+}
+
 impl Opt {
     /// As it is written in a manual.
     #[must_use]

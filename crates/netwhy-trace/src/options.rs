@@ -81,7 +81,10 @@ fn common(script: &str) -> Vec<Opt> {
 pub fn all(tool: &Tool) -> Vec<Opt> {
     let mut all = tool.options.clone();
     for opt in common(tool.script) {
-        // A tool's own meaning of a letter wins.
+        // A tool's own meaning of a word or a letter wins.
+        if all.iter().any(|own| own.long.is_some() && own.long == opt.long) {
+            continue;
+        }
         let taken = all.iter().any(|own| own.short.is_some() && own.short == opt.short);
         all.push(Opt { short: opt.short.filter(|_| !taken), ..opt });
     }
@@ -191,6 +194,11 @@ fn set(call: &mut Call, opt: &Opt, text: &str) -> Result<(), String> {
         "PORT" => {
             let port: u16 = text.parse().map_err(|_| bad("a port from 1 to 65535"))?;
             port.to_string()
+        }
+        // As it stands in memory: its bytes are in network order.
+        "IPV4" => {
+            let address: std::net::Ipv4Addr = text.parse().map_err(|_| bad("an IPv4 address"))?;
+            u32::from_ne_bytes(address.octets()).to_string()
         }
         // Microseconds, so that parts of a millisecond can be given.
         "MS" | "MIN_MS" => {

@@ -1,11 +1,13 @@
 //! Takes what a tool's script says and writes it as lines, histograms or JSON.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use netwhy_bpf::record::{Record, Sink, Table};
+use netwhy_bpf::record::{Record, Sink, Table, Value};
+use netwhy_sys::procfs::Tree;
 
-use crate::columns::{self, Column, Layout};
+use crate::columns::{self, Column, Joined, Layout};
 use crate::header::Tool;
 use crate::hist;
 use crate::names::Names;
@@ -26,6 +28,12 @@ pub(crate) struct Show<'a> {
     deadline: Option<Instant>,
     /// Whether a clock is shown before each table.
     stamped: bool,
+    /// Whether the screen is cleared before each table.
+    clears: bool,
+    /// Whether the load of the system is shown before each table.
+    load: bool,
+    /// Maps waiting for others they are joined with.
+    waiting: Vec<(String, Vec<(Value, Value)>)>,
 }
 
 impl<'a> Show<'a> {
@@ -43,6 +51,12 @@ impl<'a> Show<'a> {
             left: call.number("times"),
             deadline: None,
             stamped: call.on("clock"),
+            clears: tool.takes("rolling")
+                && !call.on("rolling")
+                && !call.json
+                && std::io::stdout().is_terminal(),
+            load: tool.takes("nosummary") && !call.on("nosummary"),
+            waiting: Vec::new(),
         }
     }
 
@@ -83,6 +97,76 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
+    /// Before the tables of an interval: one less is left; clock and load, where they are asked for.
+    fn stamp(&mut self) -> std::io::Result<()> {
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        if self.json {
+            return Ok(());
+        }
+        if self.clears {
+            self.out.write_all(b"\x1b[H\x1b[2J")?;
+        }
+        let now = u64::try_from(netwhy_sys::clock::since_boot().as_nanos()).unwrap_or(0);
+        if self.load {
+            let load = Tree::proc().read("loadavg").unwrap_or_default();
+            writeln!(self.out, "{} loadavg: {}", self.names.wall(now), load.trim())?;
+        } else if self.stamped {
+            writeln!(self.out, "{}", self.names.wall(now))?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, table: &Table<'_>, unit: &str, key: Option<&Column>) -> std::io::Result<()> {
+        // The first of a tool's histograms that says something begins an interval.
+        self.stamp()?;
+        if self.json {
+            for (key, value) in &table.rows {
+                let fields = [("key".to_owned(), key.json()), ("value".to_owned(), value.json())];
+                self.object(table.name, fields.into_iter())?;
+            }
+            return Ok(());
+        }
+        self.text.clear();
+        for row in &table.rows {
+            if let Some(key) = key {
+                self.text.push_str(&columns::labelled(key, row, &mut self.names));
+                self.text.push('\n');
+            }
+            self.text.push_str(&hist::draw(&row.1, unit));
+            self.text.push('\n');
+        }
+        self.out.write_all(self.text.as_bytes())
+    }
+
+    fn lines<R: columns::Fields>(
+        &mut self,
+        at: usize,
+        name: &str,
+        rows: Vec<R>,
+        json: impl Fn(&R) -> (serde_json::Value, serde_json::Value),
+    ) -> std::io::Result<()> {
+        // A tool with a histogram shows its table beside it.
+        if self.tool.histograms.is_empty() && at == 0 {
+            self.stamp()?;
+        }
+        if self.json {
+            for row in &rows {
+                let (key, value) = json(row);
+                self.object(name, [("key".to_owned(), key), ("value".to_owned(), value)].into_iter())?;
+            }
+            return Ok(());
+        }
+        let Some((_, columns)) = self.tables.get(at) else { return Ok(()) };
+        self.text.clear();
+        self.text.push_str(&columns::headings(columns, self.layout));
+        self.text.push('\n');
+        for row in &rows {
+            columns::line(&mut self.text, columns, row, self.layout, &mut self.names);
+        }
+        self.text.push('\n');
+        self.out.write_all(self.text.as_bytes())
+    }
+
     fn object(
         &mut self,
         name: &str,
@@ -99,6 +183,21 @@ impl<'a> Show<'a> {
     }
 }
 
+/// Rows of several maps by their keys, those with the largest sum first.
+fn join(tables: Vec<(String, Vec<(Value, Value)>)>) -> Vec<Joined> {
+    let mut all: HashMap<String, Joined> = HashMap::new();
+    for (name, rows) in tables {
+        for (key, value) in rows {
+            let row = all.entry(key.json().to_string()).or_insert_with(|| Joined { key, values: Vec::new() });
+            row.values.push((name.clone(), value));
+        }
+    }
+    let weight = |row: &Joined| row.values.iter().filter_map(|(_, value)| value.number()).sum::<i128>();
+    let mut all: Vec<(String, Joined)> = all.into_iter().collect();
+    all.sort_by(|(a, one), (b, other)| weight(other).cmp(&weight(one)).then_with(|| a.cmp(b)));
+    all.into_iter().map(|(_, row)| row).collect()
+}
+
 impl Sink for Show<'_> {
     fn record(&mut self, record: Record<'_>) -> std::io::Result<()> {
         if self.json {
@@ -111,48 +210,34 @@ impl Sink for Show<'_> {
     }
 
     fn table(&mut self, table: Table<'_>) -> std::io::Result<()> {
-        let drawn = self.tool.histograms.iter().find(|(name, ..)| name == table.name);
-        let found = self.tables.iter().find(|(name, _)| *name == table.name).map(|(_, columns)| columns);
-        if drawn.is_none() && found.is_none() {
+        // After the last table that was asked for the script prints its maps once more at its end.
+        if self.left == Some(0) {
             return Ok(());
         }
-        // The script prints its maps in a row at each interval; the first of them counts.
-        let first =
-            self.tool.tables.first().map(|(name, _)| name).or(self.tool.histograms.first().map(|(n, ..)| n));
-        if first.is_some_and(|first| first == table.name) {
-            self.left = self.left.map(|left| left.saturating_sub(1));
-            if self.stamped && !self.json {
-                let now = u64::try_from(netwhy_sys::clock::since_boot().as_nanos()).unwrap_or(0);
-                writeln!(self.out, "{}", self.names.wall(now))?;
-            }
+        let tool = self.tool;
+        if let Some((_, unit, key)) = tool.histograms.iter().find(|(name, ..)| name == table.name) {
+            return self.histogram(&table, unit, key.as_ref());
         }
-        if self.json {
-            for (key, value) in &table.rows {
-                let fields = [("key".to_owned(), key.json()), ("value".to_owned(), value.json())];
-                self.object(table.name, fields.into_iter())?;
-            }
+        let Some(at) = self.tables.iter().position(|(name, _)| name.split('+').any(|one| one == table.name))
+        else {
+            return Ok(());
+        };
+        let names = self.tables.get(at).map_or("", |(names, _)| names);
+        let (name, rows) = (table.name.to_owned(), table.rows);
+        if !names.contains('+') {
+            return self.lines(at, &name, rows.into_iter().rev().collect(), |(key, value)| {
+                (key.json(), value.json())
+            });
+        }
+        self.waiting.push((name, rows));
+        if self.waiting.len() < names.split('+').count() {
             return Ok(());
         }
-        self.text.clear();
-        if let Some((_, unit, key)) = drawn {
-            for row in &table.rows {
-                if let Some(key) = key {
-                    self.text.push_str(&columns::labelled(key, row, &mut self.names));
-                    self.text.push('\n');
-                }
-                self.text.push_str(&hist::draw(&row.1, unit));
-                self.text.push('\n');
-            }
-        } else if let Some(columns) = found {
-            self.text.push_str(&columns::headings(columns, self.layout));
-            self.text.push('\n');
-            // Largest first.
-            for row in table.rows.iter().rev() {
-                columns::line(&mut self.text, columns, row, self.layout, &mut self.names);
-            }
-            self.text.push('\n');
-        }
-        self.out.write_all(self.text.as_bytes())
+        let rows = join(std::mem::take(&mut self.waiting));
+        self.lines(at, names, rows, |row| {
+            let all = row.values.iter().map(|(name, value)| (name.clone(), value.json())).collect();
+            (row.key.json(), serde_json::Value::Object(all))
+        })
     }
 
     fn text(&mut self, text: &str) -> std::io::Result<()> {

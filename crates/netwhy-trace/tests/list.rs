@@ -80,13 +80,15 @@ fn headers_say_what_the_scripts_do() {
                 "port" => body.contains("want_port"),
                 "lport" => body.contains("want_lport"),
                 "interval" => body.contains("$1"),
-                "wide" | "csv" | "times" | "clock" => true,
+                "netns" => body.contains("want_netns"),
+                "wide" | "csv" | "times" | "clock" | "duration" | "rolling" | "nosummary" => true,
                 _ => false,
             };
             let by_name = body.contains(&format!("getopt(\"{}\"", opt.sets))
                 || body.contains(&format!("//#if opt {}", opt.sets))
                 || body.contains(&format!("//#if not opt {}", opt.sets));
             let by_column = header.lines().any(|l| {
+                // A fourth part of a column.
                 let parts: Vec<&str> = l.split('|').map(str::trim).collect();
                 parts.len() == 4 && parts[3].trim_start_matches('!') == opt.sets
             });

@@ -3,6 +3,7 @@
 //! Longer than it looks: one module a family of tools, below `live/`.
 
 mod live {
+    mod more;
     mod net;
     mod tcp;
 }

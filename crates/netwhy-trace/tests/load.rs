@@ -12,6 +12,7 @@ fn example(opt: &Opt) -> Option<String> {
     Some(match kind {
         "PORTS" => "80,443,8080".to_owned(),
         "CGROUP" => "7".to_owned(),
+        "IPV4" => "192.0.2.1".to_owned(),
         "NETNS" => "4026531840".to_owned(),
         "DEV" => "lo".to_owned(),
         "NAME" => "example.com".to_owned(),
