@@ -45,13 +45,14 @@ pub static CAUSE: Cause = Cause {
     judge,
 };
 
+const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
 const RANGE: &str = "net.ipv4.ip_local_port_range";
 
 /// Low and high end of the range, and how many of its ports are not reserved.
 fn range(sysctls: &Sysctls) -> Option<(u16, u16, u32)> {
     let mut ends = sysctls.0.get(RANGE)?.split_whitespace().map(str::parse::<u16>);
     let (low, high) = (ends.next()?.ok()?, ends.next()?.ok()?);
-    let reserved = sysctls.0.get("net.ipv4.ip_local_reserved_ports").map(String::as_str).unwrap_or_default();
+    let reserved = sysctls.0.get(RESERVED).map(String::as_str).unwrap_or_default();
     let mut taken = 0u32;
     for part in reserved.split(',').filter(|p| !p.trim().is_empty()) {
         let (a, b) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
@@ -95,6 +96,9 @@ fn judge(case: &Case<'_>) -> Verdict {
             vec![evidence],
         );
     }
+    if ports == 0 {
+        return all_reserved(case, (low, high), evidence);
+    }
     let mostly_waiting = waiting * 2 > used;
     let what = if mostly_waiting {
         "most of them by connections in TIME-WAIT"
@@ -135,6 +139,27 @@ fn judge(case: &Case<'_>) -> Verdict {
         .proven()
 }
 
+/// Every port of the range is set aside: no connection is to blame.
+fn all_reserved(case: &Case<'_>, (low, high): (u16, u16), evidence: Evidence) -> Verdict {
+    let reserved = case.facts.value::<Sysctls>().and_then(|s| s.0.get(RESERVED)).cloned().unwrap_or_default();
+    Finding::new(
+        Locus::Sysctl { name: RESERVED.into(), value: reserved.clone() },
+        format!("the whole range of source ports {low}-{high} is reserved ({RESERVED} = {reserved}): none is left to choose"),
+    )
+    .maybe(case.ev_attempt())
+    .evidence(evidence.command(format!("sysctl {RANGE} {RESERVED}")))
+    .fix(
+        Fix::run(
+            "widen the range beyond what is reserved",
+            format!("sysctl -w {RANGE}=\"1024 65535\""),
+            format!("sysctl -w {RANGE}=\"{low} {high}\""),
+        )
+        .risk("ports of services that start later may be taken; reserve them (ip_local_reserved_ports)"),
+    )
+    .verify(case.ask_again())
+    .proven()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +182,15 @@ mod tests {
         assert!(f.summary.contains("all 90 source ports") && f.summary.contains("open"), "{}", f.summary);
         assert!(f.fix[0].command.contains("ip_local_port_range"));
         assert_eq!(f.fix[0].undo, "sysctl -w net.ipv4.ip_local_port_range=\"40000 40099\"");
+    }
+
+    #[test]
+    fn a_range_that_is_wholly_reserved_blames_the_reservation() {
+        let map =
+            [(RANGE.to_string(), "40000 40001".to_string()), (RESERVED.to_string(), "40000-40001".into())];
+        let scene = Scene::client("203.0.113.2", 80).with(Sysctls(map.into())).with(Sockets::default());
+        let f = proven(scene.errno("EADDRNOTAVAIL", 0).judge(&CAUSE));
+        assert!(matches!(f.locus, Locus::Sysctl { .. }) && f.summary.contains("reserved"), "{}", f.summary);
     }
 
     #[test]

@@ -86,6 +86,7 @@ pub mod rule_deny;
 pub mod set_element_blocks;
 pub mod snat_missing;
 pub mod snat_port_exhausted;
+pub mod snat_source_foreign;
 pub mod source_address_wrong;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
@@ -203,6 +204,7 @@ pub static ALL: &[&Cause] = &[
     &set_element_blocks::CAUSE,
     &snat_missing::CAUSE,
     &snat_port_exhausted::CAUSE,
+    &snat_source_foreign::CAUSE,
     &source_address_wrong::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
@@ -321,6 +323,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("set-element-blocks", include_str!("set_element_blocks.rs")),
     ("snat-missing", include_str!("snat_missing.rs")),
     ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
+    ("snat-source-foreign", include_str!("snat_source_foreign.rs")),
     ("source-address-wrong", include_str!("source_address_wrong.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),

@@ -128,6 +128,7 @@ mod outside_udp_closed;
 mod outside_udp_silent;
 mod overlay_unreachable;
 mod port_taken;
+mod ports_reserved;
 mod prefsrc_wrong;
 mod redirect_to_nothing;
 mod reply_route_blackhole;
@@ -146,6 +147,7 @@ mod rp_filter;
 mod rule_prohibit;
 mod rule_wrong_table;
 mod snat_exhausted;
+mod snat_source_foreign;
 mod svc_bound_device;
 mod svc_bound_loopback;
 mod svc_bound_other_address;
@@ -336,6 +338,7 @@ pub static ALL: &[&Case] = &[
     &outside_udp_silent::CASE,
     &overlay_unreachable::CASE,
     &port_taken::CASE,
+    &ports_reserved::CASE,
     &prefsrc_wrong::CASE,
     &redirect_to_nothing::CASE,
     &reply_route_blackhole::CASE,
@@ -354,6 +357,7 @@ pub static ALL: &[&Case] = &[
     &rule_prohibit::CASE,
     &rule_wrong_table::CASE,
     &snat_exhausted::CASE,
+    &snat_source_foreign::CASE,
     &svc_bound_device::CASE,
     &svc_bound_loopback::CASE,
     &svc_bound_other_address::CASE,

@@ -129,6 +129,10 @@ impl Session {
             }
             flows.push(flow);
             next_hops.extend([&p.forward, &p.reply].into_iter().filter_map(|path| next_hop(&path.end)));
+            // The link may be asked for a translated source in vain.
+            if finally.src != p.forward.packet.src && !finally.src.is_unspecified() {
+                next_hops.push(finally.src);
+            }
             if !client {
                 // A client that cannot resolve the address never gets to send a packet of the flow.
                 next_hops.push(p.flow.dst);
