@@ -386,6 +386,7 @@ mod tests {
                 policy: Some(policy),
                 flags: 0,
                 counter: None,
+                ..NftChain::default()
             }],
             rules: vec![NftRule {
                 family: NftFamily::Arp,

@@ -4,6 +4,7 @@
 //! the generation id tells: it is asked for before and after, and everything is read again if it moved.
 
 mod expr;
+mod listing;
 mod message;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use netwhy_sys::netlink::{NetlinkError, Protocol, Socket};
 use netwhy_wire::netlink::Builder;
 
 pub use self::expr::{expression, expressions};
+pub use self::listing::{NftElements, NftListing};
 pub use self::message::{chain, elements, flowtable, generation, object, rule, set, table};
 
 use crate::collector::Collector;
@@ -224,6 +226,13 @@ fn references(rules: &[NftRule]) -> BTreeSet<(NftFamily, &str, &str)> {
     found
 }
 
+/// The request for the elements of a set.
+fn elements_request(set: &NftSet) -> Result<Vec<u8>, CollectError> {
+    let mut request = Builder::with_header(&header(set.family.number()));
+    request.str(NFTA_SET_ELEM_LIST_TABLE, &set.table).str(NFTA_SET_ELEM_LIST_SET, &set.name);
+    Ok(request.finish()?)
+}
+
 /// Reads a set's elements if no more than `left` of them are there. Gives the socket back unless the listing
 /// was given up: its rest would have to be read first.
 fn read_elements(
@@ -231,13 +240,12 @@ fn read_elements(
     set: &mut NftSet,
     left: &mut usize,
 ) -> Result<Option<Socket>, CollectError> {
-    let mut request = Builder::with_header(&header(set.family.number()));
-    request.str(NFTA_SET_ELEM_LIST_TABLE, &set.table).str(NFTA_SET_ELEM_LIST_SET, &set.name);
+    let request = elements_request(set)?;
     let bound = *left;
     let (read, whole) = socket.dump_into(
         GETSETELEM,
         0,
-        &request.finish()?,
+        &request,
         || (Vec::new(), true),
         |(read, whole), _, payload| {
             read.extend(elements(payload));

@@ -59,10 +59,11 @@ impl Nft {
 }
 
 /// Family of a table (NFPROTO_*).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // the words of nft(8)
 pub enum NftFamily {
+    #[default]
     Inet,
     Ip,
     Arp,
@@ -109,7 +110,7 @@ impl NftFamily {
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct NftTable {
     pub family: NftFamily,
@@ -117,6 +118,9 @@ pub struct NftTable {
     pub handle: u64,
     /// NFT_TABLE_F_*: bit 0 dormant (its hooks do nothing), bit 1 owned by a process.
     pub flags: u32,
+    /// Comment from the user data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 impl NftTable {
@@ -127,7 +131,7 @@ impl NftTable {
 }
 
 /// A chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct NftChain {
     pub family: NftFamily,
@@ -144,6 +148,9 @@ pub struct NftChain {
     pub flags: u32,
     /// Packets that met the policy, when the chain counts them (NFTA_CHAIN_COUNTERS).
     pub counter: Option<(u64, u64)>,
+    /// Comment from the user data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// Where a base chain is hooked.
@@ -183,7 +190,7 @@ impl NftRule {
 }
 
 /// A set or map.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct NftSet {
     pub family: NftFamily,
@@ -210,6 +217,32 @@ pub struct NftSet {
     pub elements: Vec<NftElem>,
     /// Whether the elements were asked for and all of them arrived.
     pub elements_read: bool,
+    /// What only a listing of the set itself shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<Box<NftSetMore>>,
+}
+
+/// What a listing of a set shows beside what a packet meets.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NftSetMore {
+    /// Comment from the user data.
+    pub comment: Option<String>,
+    /// Whether user space merges adjacent intervals (user data).
+    pub auto_merge: bool,
+    /// NFT_SET_POL_*: 0 performance, 1 memory.
+    pub policy: Option<u32>,
+    /// Milliseconds between garbage collections.
+    pub gc_interval_ms: Option<u32>,
+    /// NFT_OBJECT_* of an object map.
+    pub obj_type: Option<u32>,
+    /// Expressions that every element gets.
+    pub exprs: Vec<Expr>,
+    /// User data of the key's `typeof` expression, as user space wrote it.
+    pub key_typeof: Option<Vec<u8>>,
+    /// The same of the data.
+    pub data_typeof: Option<Vec<u8>>,
+    /// Whether the data of a map is an interval (user data).
+    pub data_interval: bool,
 }
 
 /// An element.
@@ -227,6 +260,9 @@ pub struct NftElem {
     pub object: Option<String>,
     /// Milliseconds left before it expires.
     pub expires_ms: Option<u64>,
+    /// Milliseconds it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// Expressions attached to the element (counters, limits, connlimits).
     pub exprs: Vec<Expr>,
     pub comment: Option<String>,
@@ -260,7 +296,7 @@ pub enum NftVerdict {
 }
 
 /// A named object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct NftObject {
     pub family: NftFamily,
@@ -271,10 +307,45 @@ pub struct NftObject {
     pub obj_type: u32,
     /// Its state as the matching expression, where there is one (counter, quota, limit, connlimit).
     pub expr: Option<Expr>,
+    /// Comment from the user data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// What it says, for the kinds without a matching expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<NftObjectDetail>,
+}
+
+/// Content of the objects that no expression describes. Protocol numbers are those of the IP header, families
+/// NFPROTO_*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum NftObjectDetail {
+    CtHelper {
+        helper: String,
+        l3proto: Option<u16>,
+        l4proto: u8,
+    },
+    /// Seconds by the number of the protocol's state; only those the kernel sent.
+    CtTimeout {
+        l3proto: Option<u16>,
+        l4proto: u8,
+        seconds: Vec<(u16, u32)>,
+    },
+    CtExpect {
+        l3proto: Option<u16>,
+        l4proto: u8,
+        dport: u16,
+        timeout_ms: u32,
+        size: u8,
+    },
+    Secmark {
+        context: String,
+    },
 }
 
 /// A flowtable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct NftFlowtable {
     pub family: NftFamily,
@@ -283,6 +354,8 @@ pub struct NftFlowtable {
     pub priority: i32,
     pub devices: Vec<String>,
     pub flags: u32,
+    #[serde(default)]
+    pub handle: u64,
 }
 
 /// Comparison of `cmp` and `range` (NFT_CMP_*).
@@ -524,6 +597,9 @@ pub enum Expr {
         snaplen: u32,
         level: Option<u32>,
         flags: u32,
+        /// Packets kept before they are sent (NFTA_LOG_QTHRESHOLD).
+        #[serde(default)]
+        queue_threshold: u16,
     },
     Dup {
         addr: Option<u32>,

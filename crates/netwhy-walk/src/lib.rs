@@ -32,5 +32,8 @@ pub use fib::rule_text as policy_rule_text;
 pub use packet::{CtHypothesis, Packet};
 pub use path::{Action, End, Path, Stage, Step};
 pub use question::{forward, keys_needed, predict, reply};
-pub use text::{element_text, rule_spec, rule_text, rule_text_named, xt_rule_text};
+pub use text::{
+    SetWriter, Style, element_text, limit_words, proto_name, proto_number, rule_spec, rule_text,
+    rule_text_named, rule_text_styled, type_words, typeof_words, xt_rule_text,
+};
 pub use walk::Origin;

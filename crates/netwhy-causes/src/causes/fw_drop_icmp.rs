@@ -240,6 +240,7 @@ mod tests {
                 policy: Some(1),
                 flags: 0,
                 counter: None,
+                ..NftChain::default()
             }],
             rules: vec![NftRule {
                 family: NftFamily::Inet,

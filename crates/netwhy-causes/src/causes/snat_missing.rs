@@ -145,6 +145,7 @@ mod tests {
             policy: Some(1),
             flags: 0,
             counter: None,
+            ..NftChain::default()
         }
     }
 

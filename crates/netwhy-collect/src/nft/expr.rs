@@ -350,6 +350,7 @@ fn log(f: &Fields<'_>) -> Option<Expr> {
         snaplen: f.be32(3).unwrap_or(0),
         level: f.be32(5),
         flags: f.be32(6).unwrap_or(0),
+        queue_threshold: f.be16(4).unwrap_or(0),
     })
 }
 

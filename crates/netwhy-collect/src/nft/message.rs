@@ -2,7 +2,8 @@
 //! (uapi `linux/netfilter/nf_tables.h`). A payload that lacks what names its object is `None`.
 
 use netwhy_facts::nft::{
-    NftChain, NftElem, NftFamily, NftFlowtable, NftHook, NftObject, NftRule, NftSet, NftTable,
+    NftChain, NftElem, NftFamily, NftFlowtable, NftHook, NftObject, NftObjectDetail, NftRule, NftSet,
+    NftSetMore, NftTable,
 };
 
 use super::expr;
@@ -31,7 +32,13 @@ pub fn generation(payload: &[u8]) -> Option<u32> {
 #[must_use]
 pub fn table(payload: &[u8]) -> Option<NftTable> {
     let (family, f) = open(payload)?;
-    Some(NftTable { family, name: f.text(1)?, handle: f.be64(4).unwrap_or(0), flags: f.be32(2).unwrap_or(0) })
+    Some(NftTable {
+        family,
+        name: f.text(1)?,
+        handle: f.be64(4).unwrap_or(0),
+        flags: f.be32(2).unwrap_or(0),
+        comment: f.bytes(6).and_then(comment),
+    })
 }
 
 /// An `NFT_MSG_NEWCHAIN`.
@@ -51,6 +58,7 @@ pub fn chain(payload: &[u8]) -> Option<NftChain> {
             Some((counters.be64(2)?, counters.be64(1)?))
         }),
         flags: f.be32(10).unwrap_or(0),
+        comment: f.bytes(12).and_then(comment),
     })
 }
 
@@ -90,15 +98,43 @@ pub fn rule(payload: &[u8]) -> Option<NftRule> {
 }
 
 /// The comment in user data: entries of type, length and bytes; a comment is type 0 for rules and elements.
-fn comment(mut userdata: &[u8]) -> Option<String> {
+fn comment(userdata: &[u8]) -> Option<String> {
+    userdata_of(userdata, 0).map(|value| fields::text(value).into_owned())
+}
+
+/// One entry of the user data by its type. Text that is no such list ends the search.
+fn userdata_of(mut userdata: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [kind, length, rest @ ..] = userdata {
         let (value, rest) = rest.split_at_checked(usize::from(*length))?;
-        if *kind == 0 {
-            return Some(fields::text(value).into_owned());
+        if *kind == wanted {
+            return Some(value);
         }
         userdata = rest;
     }
     None
+}
+
+/// What the listing of a set shows; the types of its user data are seen in what nft(8) writes there.
+fn set_more(f: &Fields<'_>) -> NftSetMore {
+    let userdata = f.bytes(13).unwrap_or(&[]);
+    let is_set =
+        |kind| userdata_of(userdata, kind).is_some_and(|value| value.first().is_some_and(|byte| *byte != 0));
+    let exprs = match (f.bytes(18), f.bytes(17)) {
+        (Some(list), _) => expr::expressions(list),
+        (None, Some(nest)) => vec![expr::expression(nest)],
+        (None, None) => Vec::new(),
+    };
+    NftSetMore {
+        comment: userdata_of(userdata, 7).map(|value| fields::text(value).into_owned()),
+        auto_merge: is_set(2),
+        policy: f.be32(8),
+        gc_interval_ms: f.be32(12),
+        obj_type: f.be32(15),
+        exprs,
+        key_typeof: userdata_of(userdata, 3).map(<[u8]>::to_vec),
+        data_typeof: userdata_of(userdata, 4).map(<[u8]>::to_vec),
+        data_interval: is_set(6),
+    }
 }
 
 /// An `NFT_MSG_NEWSET`, without elements.
@@ -125,6 +161,7 @@ pub fn set(payload: &[u8]) -> Option<NftSet> {
         size: desc.and_then(|desc| desc.be32(1)),
         elements: Vec::new(),
         elements_read: false,
+        more: Some(Box::new(set_more(&f))),
     })
 }
 
@@ -134,7 +171,14 @@ pub fn elements(payload: &[u8]) -> impl Iterator<Item = NftElem> {
     fields::list(list.unwrap_or(&[]), LIST_ELEM).map(element)
 }
 
-fn element(nest: &[u8]) -> NftElem {
+/// The key and the flags of an element, without decoding the rest.
+pub(super) fn element_key(nest: &[u8]) -> (&[u8], u32) {
+    let f = Fields::of(nest);
+    (f.bytes(1).and_then(|nest| Fields::of(nest).bytes(1)).unwrap_or(&[]), f.be32(3).unwrap_or(0))
+}
+
+/// One element, as it stands in a listing.
+pub(super) fn element(nest: &[u8]) -> NftElem {
     let f = Fields::of(nest);
     // Keys are always values; a catch-all element has none.
     let bytes = |kind| f.bytes(kind).and_then(|nest| Fields::of(nest).bytes(1)).map(<[u8]>::to_vec);
@@ -150,6 +194,7 @@ fn element(nest: &[u8]) -> NftElem {
         data: f.bytes(2).and_then(expr::data),
         object: f.text(9),
         expires_ms: f.be64(5),
+        timeout_ms: f.be64(4),
         exprs,
         comment: f.bytes(6).and_then(comment),
     }
@@ -167,6 +212,34 @@ pub fn object(payload: &[u8]) -> Option<NftObject> {
         handle: f.be64(6).unwrap_or(0),
         obj_type,
         expr: f.bytes(4).and_then(|data| expr::object(obj_type, data)),
+        comment: f.bytes(8).and_then(comment),
+        detail: f.bytes(4).and_then(|data| detail(obj_type, &Fields::of(data))),
+    })
+}
+
+/// Objects that no expression describes (`NFTA_CT_HELPER_*`, `NFTA_CT_TIMEOUT_*`, `NFTA_CT_EXPECT_*`,
+/// `NFTA_SECMARK_CTX`).
+fn detail(obj_type: u32, f: &Fields<'_>) -> Option<NftObjectDetail> {
+    Some(match obj_type {
+        3 => NftObjectDetail::CtHelper { helper: f.text(1)?, l3proto: f.be16(2), l4proto: f.u8(3)? },
+        7 => NftObjectDetail::CtTimeout {
+            l3proto: f.be16(1),
+            l4proto: f.u8(2)?,
+            seconds: netwhy_wire::netlink::Attributes::new(f.bytes(3).unwrap_or(&[]))
+                .flatten()
+                .filter_map(|one| Some((one.kind, one.be32().ok()?)))
+                .collect(),
+        },
+        8 => NftObjectDetail::Secmark { context: f.text(1)? },
+        9 => NftObjectDetail::CtExpect {
+            l3proto: f.be16(1),
+            l4proto: f.u8(2)?,
+            dport: f.be16(3)?,
+            // In milliseconds and host order, unlike the rest.
+            timeout_ms: u32::from_ne_bytes(f.bytes(4)?.try_into().ok()?),
+            size: f.u8(5)?,
+        },
+        _ => return None,
     })
 }
 
@@ -182,5 +255,6 @@ pub fn flowtable(payload: &[u8]) -> Option<NftFlowtable> {
         priority: hook.as_ref().and_then(|hook| hook.be32(2)).unwrap_or(0) as i32,
         devices: hook.and_then(|hook| hook.bytes(3)).map(devices).unwrap_or_default(),
         flags: f.be32(7).unwrap_or(0),
+        handle: f.be64(5).unwrap_or(0),
     })
 }

@@ -221,6 +221,7 @@ mod tests {
             size: None,
             elements,
             elements_read: true,
+            ..NftSet::default()
         }
     }
     fn el(key: &[u8], flags: u32) -> NftElem {

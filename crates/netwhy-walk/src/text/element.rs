@@ -3,7 +3,7 @@
 use netwhy_facts::nft::{NftElem, NftSet};
 
 use super::nft::type_len;
-use super::values::{Ty, value};
+use super::values::{Plain, Ty, value};
 
 const INTERVAL_END: u32 = 1;
 const CATCHALL: u32 = 2;
@@ -67,7 +67,7 @@ fn before(key: &[u8]) -> Vec<u8> {
 }
 
 fn span(ty: Ty, from: &[u8], to: &[u8], big_endian: bool) -> String {
-    let text = |bytes: &[u8]| value(ty, bytes, big_endian, &|_| None);
+    let text = |bytes: &[u8]| value(ty, bytes, big_endian, &Plain(&|_| None));
     if from == to {
         return text(from);
     }
@@ -110,6 +110,7 @@ mod tests {
             size: None,
             elements,
             elements_read: true,
+            ..NftSet::default()
         }
     }
     fn elem(key: &[u8], flags: u32) -> NftElem {

@@ -17,6 +17,7 @@ pub(crate) enum Header {
     Dccp,
     Icmp,
     Icmp6,
+    Igmp,
     Ah,
     Esp,
     Comp,
@@ -42,6 +43,7 @@ impl Header {
             Header::Dccp => "dccp",
             Header::Icmp => "icmp",
             Header::Icmp6 => "icmpv6",
+            Header::Igmp => "igmp",
             Header::Ah => "ah",
             Header::Esp => "esp",
             Header::Comp => "comp",
@@ -52,6 +54,7 @@ impl Header {
     pub(crate) fn of_proto(n: u8) -> Option<Self> {
         Some(match n {
             1 => Header::Icmp,
+            2 => Header::Igmp,
             6 => Header::Tcp,
             17 => Header::Udp,
             33 => Header::Dccp,
@@ -159,6 +162,12 @@ impl Header {
                 ("sequence", 48, 16, Ty::Int),
                 ("mtu", 32, 32, Ty::Int),
             ],
+            Header::Igmp => &[
+                ("type", 0, 8, Ty::Int),
+                ("mrt", 8, 8, Ty::Int),
+                ("checksum", 16, 16, Ty::Int),
+                ("group", 32, 32, Ty::Ip4),
+            ],
             Header::Ah => &[
                 ("nexthdr", 0, 8, Ty::Proto),
                 ("hdrlength", 8, 8, Ty::Int),
@@ -195,7 +204,7 @@ pub(crate) fn exthdr(kind: u8, at: u32, bits: u32) -> Option<(&'static str, &'st
         (44, 29, 2) => ("reserved2", Ty::Int),
         (44, 31, 1) => ("more-fragments", Ty::Int),
         (44, 32, 32) => ("id", Ty::Int),
-        (135, 16, 8) => ("type", Ty::Int),
+        (135, 16, 8) => ("type", Ty::MhType),
         _ => return None,
     };
     Some((name, field.0, field.1))
@@ -272,13 +281,13 @@ pub(crate) fn meta(key: u32) -> Option<(&'static str, Ty, bool)> {
         21 => ("iifgroup", Ty::Group, true),
         22 => ("oifgroup", Ty::Group, true),
         23 => ("cgroup", Ty::Host, false),
-        24 => ("random", Ty::Host, false),
+        24 => ("random", Ty::Int, false),
         25 => ("ipsec", Ty::Exists, false),
         26 => ("iifkind", Ty::IfName, false),
         27 => ("oifkind", Ty::IfName, false),
         28 => ("ibrpvid", Ty::Host, false),
         29 => ("ibrvproto", Ty::EtherType, false),
-        30 => ("time", Ty::Host, false),
+        30 => ("time", Ty::Moment, false),
         31 => ("day", Ty::Day, false),
         32 => ("hour", Ty::Hour, false),
         33 => ("sdif", Ty::IfIndex, false),
@@ -305,17 +314,56 @@ pub(crate) fn ct(key: u32, v6: bool) -> Option<(&'static str, Ty)> {
         10 => ("protocol", Ty::Proto),
         11 => ("proto-src", Ty::Port),
         12 => ("proto-dst", Ty::Port),
-        13 => ("label", Ty::Raw),
+        13 => ("label", Ty::CtLabel),
         14 => ("packets", Ty::Host),
         15 => ("bytes", Ty::Host),
         16 => ("avgpkt", Ty::Host),
         17 => ("zone", Ty::Host),
-        18 => ("event", Ty::Host),
+        18 => ("event", Ty::CtEvent),
         19 => ("ip saddr", Ty::Ip4),
         20 => ("ip daddr", Ty::Ip4),
         21 => ("ip6 saddr", Ty::Ip6),
         22 => ("ip6 daddr", Ty::Ip6),
-        23 => ("id", Ty::Host),
+        23 => ("id", Ty::Int),
         _ => return None,
     })
+}
+
+/// Name of an IPv4 option's field by its place.
+pub(crate) fn ip_option_field(kind: u8, at: u32, len: u32) -> Option<&'static str> {
+    Some(match (kind, at, len) {
+        (_, 0, 1) => "type",
+        (_, 1, 1) => "length",
+        (7 | 131 | 137, 2, 1) => "ptr",
+        (7 | 131 | 137, 3, 4) => "addr",
+        (148, 2, 2) => "value",
+        _ => return None,
+    })
+}
+
+/// Name of an SCTP chunk.
+pub(crate) fn sctp_chunk(kind: u8) -> String {
+    let names = [
+        "data",
+        "init",
+        "init-ack",
+        "sack",
+        "heartbeat",
+        "heartbeat-ack",
+        "abort",
+        "shutdown",
+        "shutdown-ack",
+        "error",
+        "cookie-echo",
+        "cookie-ack",
+        "ecne",
+        "cwr",
+        "shutdown-complete",
+    ];
+    match kind {
+        0x80 => "asconf-ack".into(),
+        0xc0 => "forward-tsn".into(),
+        0xc1 => "asconf".into(),
+        _ => names.get(usize::from(kind)).map_or_else(|| kind.to_string(), |name| (*name).into()),
+    }
 }

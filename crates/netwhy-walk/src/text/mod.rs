@@ -2,7 +2,9 @@
 
 pub(crate) mod element;
 pub(crate) mod fields;
+pub(crate) mod listing;
 pub(crate) mod nft;
+mod typeof_;
 pub(crate) mod values;
 pub(crate) mod xt;
 
@@ -13,6 +15,9 @@ use netwhy_facts::xtables::XtRule;
 use crate::path::End;
 
 pub use element::element_text;
+pub use listing::{SetWriter, limit_words, type_words};
+pub use typeof_::typeof_words;
+pub use values::Style;
 
 /// An nftables rule as nft(8) writes it. Devices told by index are named only when they are the loopback device.
 pub fn rule_text(nft: &Nft, rule: &NftRule) -> String {
@@ -21,13 +26,19 @@ pub fn rule_text(nft: &Nft, rule: &NftRule) -> String {
 
 /// An nftables rule as nft(8) writes it, with the names of devices told by index.
 pub fn rule_text_named(nft: &Nft, rule: &NftRule, names: &dyn Fn(u32) -> Option<String>) -> String {
-    nft::Decompiler::new(nft, rule, names).text()
+    nft::Decompiler::new(nft, rule, &values::Plain(names)).text()
+}
+
+/// An nftables rule as nft(8) writes it, in a style; without `state` counters and the like lack their numbers.
+pub fn rule_text_styled(nft: &Nft, rule: &NftRule, style: &dyn Style, state: bool) -> String {
+    let decompiler = nft::Decompiler::new(nft, rule, style);
+    if state { decompiler.text() } else { decompiler.without_state().text() }
 }
 
 /// An nftables rule as an object is named by it: as [`rule_text_named`], without what changes while it works
 /// (counters, used quota, last use).
 pub fn rule_spec(nft: &Nft, rule: &NftRule, names: &dyn Fn(u32) -> Option<String>) -> String {
-    nft::Decompiler::new(nft, rule, names).without_state().text()
+    nft::Decompiler::new(nft, rule, &values::Plain(names)).without_state().text()
 }
 
 /// A legacy rule as iptables-save writes it.
@@ -53,23 +64,77 @@ pub fn hook_name(chain: &NftChain) -> &'static str {
     }
 }
 
+/// Protocols by the names of Debian's `/etc/protocols`.
+const PROTOCOLS: &[(u8, &str)] = &[
+    (0, "ip"),
+    (1, "icmp"),
+    (2, "igmp"),
+    (3, "ggp"),
+    (4, "ipencap"),
+    (5, "st"),
+    (6, "tcp"),
+    (8, "egp"),
+    (9, "igp"),
+    (12, "pup"),
+    (17, "udp"),
+    (20, "hmp"),
+    (22, "xns-idp"),
+    (27, "rdp"),
+    (29, "iso-tp4"),
+    (33, "dccp"),
+    (36, "xtp"),
+    (37, "ddp"),
+    (38, "idpr-cmtp"),
+    (41, "ipv6"),
+    (43, "ipv6-route"),
+    (44, "ipv6-frag"),
+    (45, "idrp"),
+    (46, "rsvp"),
+    (47, "gre"),
+    (50, "esp"),
+    (51, "ah"),
+    (57, "skip"),
+    (58, "ipv6-icmp"),
+    (59, "ipv6-nonxt"),
+    (60, "ipv6-opts"),
+    (73, "rspf"),
+    (81, "vmtp"),
+    (88, "eigrp"),
+    (89, "ospf"),
+    (93, "ax.25"),
+    (94, "ipip"),
+    (97, "etherip"),
+    (98, "encap"),
+    (103, "pim"),
+    (108, "ipcomp"),
+    (112, "vrrp"),
+    (115, "l2tp"),
+    (124, "isis"),
+    (132, "sctp"),
+    (133, "fc"),
+    (135, "mobility-header"),
+    (136, "udplite"),
+    (137, "mpls-in-ip"),
+    (138, "manet"),
+    (139, "hip"),
+    (140, "shim6"),
+    (141, "wesp"),
+    (142, "rohc"),
+    (143, "ethernet"),
+];
+
 /// Name of an IP protocol, or its number.
 pub fn proto_name(n: u8) -> String {
-    match n {
-        1 => "icmp".into(),
-        2 => "igmp".into(),
-        6 => "tcp".into(),
-        17 => "udp".into(),
-        33 => "dccp".into(),
-        41 => "ipv6".into(),
-        47 => "gre".into(),
-        50 => "esp".into(),
-        51 => "ah".into(),
-        58 => "ipv6-icmp".into(),
-        132 => "sctp".into(),
-        136 => "udplite".into(),
-        other => other.to_string(),
-    }
+    PROTOCOLS
+        .iter()
+        .find(|(number, _)| *number == n)
+        .map_or_else(|| n.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// An IP protocol by its name; `icmpv6` is nft's own name of one.
+pub fn proto_number(name: &str) -> Option<u8> {
+    let name = if name == "icmpv6" { "ipv6-icmp" } else { name };
+    PROTOCOLS.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
 }
 
 /// What `reject` answers with, in the words of `End::Rejected`.

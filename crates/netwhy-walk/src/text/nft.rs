@@ -11,7 +11,7 @@ use netwhy_facts::nft::{
 };
 
 use super::fields::{self, Header};
-use super::values::{self, Ty, bytes_unit, duration, number, ordered, quoted};
+use super::values::{self, Style, Ty, bytes_unit, duration, number, ordered, quoted};
 
 /// What a register holds.
 #[derive(Debug, Clone)]
@@ -71,12 +71,16 @@ struct Stmt {
 pub(crate) struct Decompiler<'a> {
     nft: &'a Nft,
     rule: &'a NftRule,
-    names: &'a dyn Fn(u32) -> Option<String>,
+    style: &'a dyn Style,
     regs: Vec<(u32, Sym)>,
     out: Vec<Stmt>,
     network: Option<Header>,
     transport: Option<Header>,
     vlan: bool,
+    /// Whether the link header is known to be Ethernet's.
+    ether: bool,
+    /// The name of the ICMP field that the message type just told gives to its place.
+    renamed: Option<&'static str>,
     /// Whether counters and the like are told with their numbers.
     state: bool,
 }
@@ -122,7 +126,7 @@ fn shifted(data: &[u8], mask: &[u8]) -> Option<Vec<u8>> {
     Some(vec![u8::try_from(v & 0xff).ok()?]).filter(|_| v <= 0xff).or_else(|| Some(v.to_be_bytes().to_vec()))
 }
 
-fn verdict_text(v: &NftVerdict) -> String {
+pub(super) fn verdict_text(v: &NftVerdict) -> String {
     match v {
         NftVerdict::Accept => "accept".into(),
         NftVerdict::Drop => "drop".into(),
@@ -147,7 +151,7 @@ fn nat_flags(flags: u32) -> String {
 }
 
 impl<'a> Decompiler<'a> {
-    pub(crate) fn new(nft: &'a Nft, rule: &'a NftRule, names: &'a dyn Fn(u32) -> Option<String>) -> Self {
+    pub(crate) fn new(nft: &'a Nft, rule: &'a NftRule, style: &'a dyn Style) -> Self {
         let network = match rule.family {
             NftFamily::Ip => Some(Header::Ip),
             NftFamily::Ip6 => Some(Header::Ip6),
@@ -157,12 +161,14 @@ impl<'a> Decompiler<'a> {
         Self {
             nft,
             rule,
-            names,
+            style,
             regs: Vec::new(),
             out: Vec::new(),
             network,
             transport: None,
             vlan: false,
+            renamed: None,
+            ether: matches!(rule.family, NftFamily::Bridge | NftFamily::Netdev),
             state: true,
         }
     }
@@ -237,7 +243,7 @@ impl<'a> Decompiler<'a> {
     fn header(&self, base: PayloadBase) -> Option<Header> {
         match base {
             PayloadBase::Link if self.vlan => Some(Header::Vlan),
-            PayloadBase::Link => Some(Header::Ether),
+            PayloadBase::Link => self.ether.then_some(Header::Ether),
             PayloadBase::Network => self.network,
             PayloadBase::Transport => Some(self.transport.unwrap_or(Header::Th)),
             _ => None,
@@ -278,20 +284,38 @@ impl<'a> Decompiler<'a> {
                 }
                 PayloadBase::Link => {
                     self.imply(Tells::Ether);
-                    if named == Header::Vlan {
+                    // Written with `vlan type`, the protocol it follows stays.
+                    if named == Header::Vlan && field.0 != "type" {
                         self.imply(Tells::Network);
                     }
                 }
                 _ => {}
             }
         }
-        Some((format!("{} {}", named.name(), field.0), field.3, wide))
+        let mut word = field.0;
+        // Fields of one message type say the type themselves; two share their place with others.
+        let of_type = |text: &str| match (text, named, field.0) {
+            ("icmpv6 type packet-too-big", Header::Icmp6, "mtu") => Some("mtu"),
+            ("icmp type destination-unreachable", Header::Icmp, "sequence") => Some("mtu"),
+            ("icmp type redirect", Header::Icmp, "gateway") => Some("gateway"),
+            _ => None,
+        };
+        if let Some(said) = self.out.iter_mut().rfind(|said| !said.gone)
+            && let Some(renamed) = of_type(&said.text)
+        {
+            said.gone = true;
+            self.renamed = Some(renamed);
+        }
+        if matches!(field.0, "sequence" | "mtu" | "gateway") && bits != 32 || field.0 == "gateway" {
+            word = self.renamed.unwrap_or(word);
+        }
+        Some((format!("{} {word}", named.name()), field.3, wide))
     }
 
     /// Whole-byte fields that together fill the bits, when no single field does.
     fn neighbours(&self, base: PayloadBase, at: u32, bits: u32) -> Option<Vec<(u32, u32)>> {
         let header = self.header(base)?;
-        if header.exactly(at, bits).is_some() {
+        if header == Header::Th || header.exactly(at, bits).is_some() {
             return None;
         }
         let (mut next, end) = (at, at + bits);
@@ -330,13 +354,13 @@ impl<'a> Decompiler<'a> {
                     None => (format!("{kind} @{},{}", offset * 8, len * 8), Ty::Raw),
                 }
             }
-            What::Const(c) => (values::value(sym.ty, c, sym.big_endian, self.names), sym.ty),
+            What::Const(c) => (values::value(sym.ty, c, sym.big_endian, self.style), sym.ty),
         };
         (format!("{words}{}", sym.tail), ty)
     }
 
     fn value(&self, ty: Ty, bytes: &[u8], big_endian: bool) -> String {
-        values::value(ty, bytes, big_endian, self.names)
+        values::value(ty, bytes, big_endian, self.style)
     }
 
     fn expr(&mut self, expr: &Expr, rest: &[Expr]) -> usize {
@@ -584,10 +608,20 @@ impl<'a> Decompiler<'a> {
                     148 => "ra".to_string(),
                     n => n.to_string(),
                 };
-                let ty = if present { Ty::Exists } else { Ty::Int };
-                self.words(format!("ip option {name}"), ty, len)
+                self.imply(Tells::Network);
+                if present {
+                    return self.words(format!("ip option {name}"), Ty::Exists, len);
+                }
+                match fields::ip_option_field(kind, offset, len) {
+                    Some(field) => self.words(format!("ip option {name} {field}"), Ty::Int, len),
+                    None => self.words(format!("ip option {name}"), Ty::Int, len),
+                }
             }
-            3 => self.words(format!("sctp chunk {kind}"), if present { Ty::Exists } else { Ty::Int }, len),
+            3 => {
+                self.imply(Tells::Transport);
+                let name = fields::sctp_chunk(kind);
+                self.words(format!("sctp chunk {name}"), if present { Ty::Exists } else { Ty::Int }, len)
+            }
             _ => self.words(format!("dccp option {kind}"), if present { Ty::Exists } else { Ty::Int }, len),
         }
     }
@@ -678,8 +712,7 @@ impl<'a> Decompiler<'a> {
         let (left, ty) = self.left(&sym);
         let mut value = self.value(ty, data, sym.big_endian);
         if ty == Ty::IfIndex && left.starts_with("fib ") && is_zero(data) {
-            value = "missing".into();
-            let value = if op == CmpOp::Neq { "exists" } else { value.as_str() };
+            value = if op == CmpOp::Neq { "!= 0" } else { "missing" }.into();
             self.say(format!("{left} {value}"));
             return 0;
         }
@@ -701,6 +734,7 @@ impl<'a> Decompiler<'a> {
         }
         match (sym.tells, data) {
             (Some(Tells::Transport), [proto]) => self.transport = Header::of_proto(*proto),
+            (Some(Tells::Ether), _) => self.ether = ordered(Ty::HwType, false, data) == Some(1),
             (Some(Tells::Network), [2]) => self.network = Some(Header::Ip),
             (Some(Tells::Network), [10]) => self.network = Some(Header::Ip6),
             (Some(Tells::Network), [0x08, 0x00]) => self.network = Some(Header::Ip),
@@ -743,6 +777,14 @@ impl<'a> Decompiler<'a> {
             return;
         }
         let (left, ty) = self.left(sym);
+        if ty == Ty::CtLabel
+            && is_zero(data)
+            && let Some(bit) = values::label(mask)
+        {
+            let sign = if op == CmpOp::Eq { "! " } else { "" };
+            self.say(format!("{left} {sign}{bit}"));
+            return;
+        }
         // Flags: any of them, or these out of those.
         if ty.is_flags() && !matches!(&sym.what, What::Payload(..) if ty != Ty::TcpFlags) {
             if op == CmpOp::Neq && is_zero(data) {
@@ -838,10 +880,17 @@ impl<'a> Decompiler<'a> {
         let order = |e: &NftElem| -> (u64, Vec<u8>) {
             let n =
                 if concat { 0 } else { ordered(first.ty, first.big_endian || interval, &e.key).unwrap_or(0) };
-            (n, e.key.clone())
+            let mut key = e.key.clone();
+            if first.ty == Ty::IfName && !interval && !concat {
+                key.reverse();
+            }
+            (n, key)
         };
         let mut elems: Vec<&NftElem> = set.elements.iter().filter(|e| e.flags & 2 == 0).collect();
-        elems.sort_by(|a, b| order(a).cmp(&order(b)).then((b.flags & 1).cmp(&(a.flags & 1))));
+        // Ranges of concatenations stay in the order they were written in.
+        if !(concat && interval) {
+            elems.sort_by(|a, b| order(a).cmp(&order(b)).then((b.flags & 1).cmp(&(a.flags & 1))));
+        }
         let mut out: Vec<String> = Vec::new();
         let mut i = 0;
         while let Some(e) = elems.get(i) {
@@ -888,6 +937,11 @@ impl<'a> Decompiler<'a> {
     fn data_text(&self, set: &NftSet, data: &Data) -> String {
         match data {
             Data::Verdict(v) => verdict_text(v),
+            Data::Value(bytes) if set.more.as_ref().is_some_and(|more| more.data_interval) => {
+                let ty = set.data_type.and_then(Ty::of_number).unwrap_or(Ty::Raw);
+                let (from, to) = bytes.split_at(bytes.len() / 2);
+                self.span(ty, from, to, false)
+            }
             Data::Value(bytes) => {
                 let n = set.data_type.unwrap_or(0);
                 let mut types = Vec::new();
@@ -997,8 +1051,8 @@ impl<'a> Decompiler<'a> {
             Expr::Last { set, ms } => {
                 format!("last used {}", if *set { duration(*ms) } else { "never".into() })
             }
-            Expr::Log { group, prefix, snaplen, level, flags } => {
-                log_text(*group, prefix, *snaplen, *level, *flags)
+            Expr::Log { group, prefix, snaplen, level, flags, queue_threshold } => {
+                log_text(*group, prefix, (*snaplen, *queue_threshold), *level, *flags)
             }
             Expr::Reject { reject_type, code } => self.reject_text(*reject_type, *code),
             Expr::Notrack => "notrack".into(),
@@ -1108,7 +1162,11 @@ impl<'a> Decompiler<'a> {
                 }
                 for e in exprs {
                     let n = self.out.len();
-                    self.statement(e);
+                    if matches!(e, Expr::Counter { .. }) {
+                        self.say("counter");
+                    } else {
+                        self.statement(e);
+                    }
                     for s in self.out.drain(n..) {
                         inside.push(' ');
                         inside.push_str(&s.text);
@@ -1240,6 +1298,9 @@ impl<'a> Decompiler<'a> {
             out.push_str(&format!(":{ports}"));
         }
         let prefix = if flags & 64 != 0 { " prefix" } else { "" };
+        if !prefix.is_empty() && word.is_empty() {
+            word = if v6 { " ip6" } else { " ip" };
+        }
         if out.is_empty() { String::new() } else { format!("{word}{prefix} to {out}") }
     }
 
@@ -1319,7 +1380,7 @@ pub(crate) fn type_len(ty: Ty) -> usize {
     }
 }
 
-fn limit_text(rate: u64, unit_s: u64, burst: u32, per_packet: bool, over: bool) -> String {
+pub(super) fn limit_text(rate: u64, unit_s: u64, burst: u32, per_packet: bool, over: bool) -> String {
     let unit = match unit_s {
         1 => "second".to_string(),
         60 => "minute".into(),
@@ -1343,7 +1404,13 @@ fn limit_text(rate: u64, unit_s: u64, burst: u32, per_packet: bool, over: bool) 
     format!("limit rate {over}{n} {size}/{unit}{burst}")
 }
 
-fn log_text(group: Option<u16>, prefix: &str, snaplen: u32, level: Option<u32>, flags: u32) -> String {
+fn log_text(
+    group: Option<u16>,
+    prefix: &str,
+    (snaplen, threshold): (u32, u16),
+    level: Option<u32>,
+    flags: u32,
+) -> String {
     let mut t = String::from("log");
     if !prefix.is_empty() {
         t.push_str(&format!(" prefix {}", quoted(prefix)));
@@ -1352,6 +1419,9 @@ fn log_text(group: Option<u16>, prefix: &str, snaplen: u32, level: Option<u32>, 
         t.push_str(&format!(" group {group}"));
         if snaplen > 0 {
             t.push_str(&format!(" snaplen {snaplen}"));
+        }
+        if threshold > 0 {
+            t.push_str(&format!(" queue-threshold {threshold}"));
         }
     }
     if let Some(level) = level.filter(|l| *l != 4 && group.is_none()) {

@@ -39,8 +39,14 @@ pub(crate) enum Ty {
     Day,
     Hour,
     ArpOp,
+    /// Milliseconds, written as a duration.
     Seconds,
     Group,
+    /// Nanoseconds since 1970.
+    Moment,
+    CtLabel,
+    CtEvent,
+    MhType,
     Bool,
     /// Printed as hexadecimal: raw payload.
     Raw,
@@ -64,11 +70,13 @@ impl Ty {
                 | Ty::Seconds
                 | Ty::Group
                 | Ty::Exists
+                | Ty::Moment
+                | Ty::CtEvent
         )
     }
     /// Flags that are written by name, with commas.
     pub(crate) fn is_flags(self) -> bool {
-        matches!(self, Ty::CtState | Ty::CtStatus | Ty::TcpFlags)
+        matches!(self, Ty::CtState | Ty::CtStatus | Ty::TcpFlags | Ty::CtEvent)
     }
     /// From nft's own numbers of data types.
     pub(crate) fn of_number(n: u32) -> Option<Ty> {
@@ -85,9 +93,12 @@ impl Ty {
             13 => Ty::Port,
             14 => Ty::IcmpType,
             15 => Ty::TcpFlags,
+            17 => Ty::MhType,
+            18 => Ty::Seconds,
             19 => Ty::Mark,
             20 => Ty::IfIndex,
             21 => Ty::HwType,
+            22 | 46 => Ty::Host,
             23 => Ty::Class,
             24 | 25 => Ty::Uid,
             26 => Ty::CtState,
@@ -96,13 +107,18 @@ impl Ty {
             29 => Ty::Icmp6Type,
             31 => Ty::PktType,
             32 => Ty::IcmpCode,
+            30 => Ty::CtLabel,
             33 => Ty::Icmp6Code,
             35 => Ty::Group,
             36 => Ty::Dscp,
             37 => Ty::Ecn,
             38 => Ty::FibType,
             39 => Ty::Bool,
+            40 => Ty::CtEvent,
             41 => Ty::IfName,
+            43 => Ty::Moment,
+            44 => Ty::Hour,
+            45 => Ty::Day,
             _ => return None,
         })
     }
@@ -137,6 +153,34 @@ const CT_STATUS: &[(u64, &str)] = &[
     (16, "snat"),
     (32, "dnat"),
     (512, "dying"),
+];
+const CT_EVENT: &[(u64, &str)] = &[
+    (1, "new"),
+    (2, "related"),
+    (4, "destroy"),
+    (8, "reply"),
+    (16, "assured"),
+    (32, "protoinfo"),
+    (64, "helper"),
+    (128, "mark"),
+    (256, "seqadj"),
+    (512, "secmark"),
+    (1024, "label"),
+];
+const MH_TYPE: &[(u64, &str)] = &[
+    (0, "binding-refresh-request"),
+    (1, "home-test-init"),
+    (2, "careof-test-init"),
+    (3, "home-test"),
+    (4, "careof-test"),
+    (5, "binding-update"),
+    (6, "binding-acknowledgement"),
+    (7, "binding-error"),
+    (8, "fast-binding-update"),
+    (9, "fast-binding-acknowledgement"),
+    (10, "fast-binding-advertisement"),
+    (11, "experimental-mobility-header"),
+    (12, "home-agent-switch-message"),
 ];
 const TCP_FLAGS: &[(u64, &str)] =
     &[(1, "fin"), (2, "syn"), (4, "rst"), (8, "psh"), (16, "ack"), (32, "urg"), (64, "ecn"), (128, "cwr")];
@@ -227,6 +271,7 @@ pub(crate) fn flags(ty: Ty, n: u64) -> String {
     let table = match ty {
         Ty::CtState => CT_STATE,
         Ty::CtStatus => CT_STATUS,
+        Ty::CtEvent => CT_EVENT,
         _ => TCP_FLAGS,
     };
     let mut words: Vec<String> = Vec::new();
@@ -243,11 +288,11 @@ pub(crate) fn flags(ty: Ty, n: u64) -> String {
     words.join(",")
 }
 
-/// A text in quotes; control characters and quotes are escaped.
+/// A text in quotes; control characters and quotes are escaped, backslashes stay as nft(8) leaves them.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
-        if c == '"' || c == '\\' || c.is_control() {
+        if c == '"' || c.is_control() {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -257,9 +302,74 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// A value. `names` tells a device by its index; `big_endian` says a host-order value was converted.
-pub(crate) fn value(ty: Ty, bytes: &[u8], big_endian: bool, names: &dyn Fn(u32) -> Option<String>) -> String {
+/// How values are written: which of them by name.
+pub trait Style {
+    /// The name of a device by its index.
+    fn device(&self, index: u32) -> Option<String>;
+    /// Numbers instead of the words of nft (`-n`).
+    fn numeric(&self) -> bool {
+        false
+    }
+    /// Numbers instead of the names of protocols (`-p`).
+    fn numeric_protocols(&self) -> bool {
+        false
+    }
+    /// The name of a port (`-S`).
+    fn service(&self, _port: u16) -> Option<String> {
+        None
+    }
+    /// Local time as `YYYY-MM-DD HH:MM:SS` of a moment in seconds since 1970.
+    fn moment(&self, _seconds: u64) -> Option<String> {
+        None
+    }
+    /// The name of a user (`-u`).
+    fn user(&self, _number: u32) -> Option<String> {
+        None
+    }
+}
+
+/// The usual style, with devices named by a function.
+pub(crate) struct Plain<'a>(pub(crate) &'a dyn Fn(u32) -> Option<String>);
+
+impl Style for Plain<'_> {
+    fn device(&self, index: u32) -> Option<String> {
+        (self.0)(index)
+    }
+}
+
+/// A value as `-n` shows it, where that differs.
+fn numeric(ty: Ty, n: u64) -> Option<String> {
+    Some(match ty {
+        Ty::CtState | Ty::CtStatus | Ty::TcpFlags => {
+            let bits = (0..64).map(|bit| 1_u64 << bit).filter(|bit| n & bit != 0);
+            let words: Vec<String> = bits.map(|bit| format!("{bit:#x}")).collect();
+            if words.is_empty() { "0x0".into() } else { words.join(",") }
+        }
+        Ty::EtherType => format!("0x{n:04x}"),
+        Ty::Dscp => format!("0x{n:02x}"),
+        Ty::Proto
+        | Ty::NfProto
+        | Ty::CtDir
+        | Ty::IcmpType
+        | Ty::Icmp6Type
+        | Ty::IcmpCode
+        | Ty::Icmp6Code
+        | Ty::PktType
+        | Ty::Ecn
+        | Ty::FibType
+        | Ty::HwType
+        | Ty::ArpOp => n.to_string(),
+        _ => return None,
+    })
+}
+
+/// A value; `big_endian` says a host-order value was converted.
+pub(crate) fn value(ty: Ty, bytes: &[u8], big_endian: bool, style: &dyn Style) -> String {
     let n = ordered(ty, big_endian, bytes);
+    let plain_number = style.numeric() || (ty == Ty::Proto && style.numeric_protocols());
+    if plain_number && let Some(text) = n.and_then(|n| numeric(ty, n)) {
+        return text;
+    }
     let hex = || format!("0x{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
     let named = |table: &[(u64, &str)]| match n {
         Some(n) => lookup(table, n).unwrap_or_else(|| n.to_string()),
@@ -286,7 +396,7 @@ pub(crate) fn value(ty: Ty, bytes: &[u8], big_endian: bool, names: &dyn Fn(u32) 
             }
         }
         Ty::IfIndex => match n.and_then(|n| u32::try_from(n).ok()) {
-            Some(i) => match names(i) {
+            Some(i) => match style.device(i) {
                 Some(name) => quoted(&name),
                 None if i == 1 => quoted("lo"),
                 None => i.to_string(),
@@ -299,28 +409,31 @@ pub(crate) fn value(ty: Ty, bytes: &[u8], big_endian: bool, names: &dyn Fn(u32) 
         Ty::NfProto => named(&[(2, "ipv4"), (10, "ipv6")]),
         Ty::EtherType => match n {
             Some(n) => lookup(
-                &[
-                    (0x0800, "ip"),
-                    (0x0806, "arp"),
-                    (0x86dd, "ip6"),
-                    (0x8100, "vlan"),
-                    (0x8100, "8021q"),
-                    (0x88a8, "8021ad"),
-                ],
+                &[(0x0800, "ip"), (0x0806, "arp"), (0x86dd, "ip6"), (0x8100, "8021q"), (0x88a8, "8021ad")],
                 n,
             )
             .unwrap_or_else(|| format!("0x{n:04x}")),
             None => hex(),
         },
-        Ty::CtState | Ty::CtStatus | Ty::TcpFlags => n.map_or_else(hex, |n| flags(ty, n)),
+        Ty::CtState | Ty::CtStatus | Ty::TcpFlags | Ty::CtEvent => n.map_or_else(hex, |n| flags(ty, n)),
+        Ty::MhType => named(MH_TYPE),
+        Ty::Moment => match n.and_then(|n| style.moment(n / 1_000_000_000)) {
+            Some(text) => quoted(&text),
+            None => n.map_or_else(hex, |n| n.to_string()),
+        },
+        Ty::CtLabel => label(bytes).map_or_else(hex, |bit| bit.to_string()),
         Ty::CtDir => named(&[(0, "original"), (1, "reply")]),
         Ty::IcmpType => named(ICMP_TYPE),
         Ty::Icmp6Type => named(ICMP6_TYPE),
         Ty::IcmpCode => n.and_then(|n| u8::try_from(n).ok()).map_or_else(hex, super::icmp_unreach),
         Ty::Icmp6Code => n.and_then(|n| u8::try_from(n).ok()).map_or_else(hex, super::icmp6_unreach),
-        Ty::Uid => match n {
-            Some(0) => "0".into(),
-            _ => n.map_or_else(hex, |n| n.to_string()),
+        Ty::Uid => match n.and_then(|n| style.user(u32::try_from(n).ok()?)) {
+            Some(name) => quoted(&name),
+            None => n.map_or_else(hex, |n| n.to_string()),
+        },
+        Ty::Port => match n.and_then(|n| style.service(u16::try_from(n).ok()?)) {
+            Some(name) => quoted(&name),
+            None => n.map_or_else(hex, |n| n.to_string()),
         },
         Ty::PktType => named(&[(0, "host"), (1, "broadcast"), (2, "multicast"), (3, "other")]),
         Ty::Dscp => match n {
@@ -347,10 +460,27 @@ pub(crate) fn value(ty: Ty, bytes: &[u8], big_endian: bool, names: &dyn Fn(u32) 
             None => hex(),
         },
         Ty::Day => n.and_then(|n| DAYS.get(usize::try_from(n).ok()?)).map_or_else(hex, |d| quoted(d)),
-        Ty::Hour => n.map_or_else(hex, |n| quoted(&format!("{:02}:{:02}", n / 3600, n % 3600 / 60))),
-        Ty::Seconds => n.map_or_else(hex, |n| format!("{}s", n / 1000)),
-        Ty::Int | Ty::Host | Ty::Port | Ty::Group | Ty::Bool => n.map_or_else(hex, |n| n.to_string()),
+        Ty::Hour => n.map_or_else(hex, |n| {
+            let seconds = if n % 60 == 0 { String::new() } else { format!(":{:02}", n % 60) };
+            quoted(&format!("{:02}:{:02}{seconds}", n / 3600, n % 3600 / 60))
+        }),
+        Ty::Seconds => n.map_or_else(hex, duration),
+        Ty::Group if n == Some(0) => quoted("default"),
+        Ty::Int | Ty::Host | Ty::Group | Ty::Bool => n.map_or_else(hex, |n| n.to_string()),
     }
+}
+
+/// The number of the one label bit that is set; the bits are in host order, word by word.
+pub(crate) fn label(bytes: &[u8]) -> Option<u32> {
+    let mut found = None;
+    for (at, byte) in (0..).zip(bytes) {
+        match (byte.count_ones(), found) {
+            (0, _) => {}
+            (1, None) => found = Some(at * 8 + byte.trailing_zeros()),
+            _ => return None,
+        }
+    }
+    found
 }
 
 /// A duration of nft: 1d2h3m4s500ms.

@@ -259,7 +259,7 @@ impl Host {
         policy: u32,
     ) -> &mut Self {
         if !self.nft.tables.iter().any(|t| t.family == family) {
-            self.nft.tables.push(NftTable { family, name: "t".into(), handle: 1, flags: 0 });
+            self.nft.tables.push(NftTable { family, name: "t".into(), handle: 1, ..NftTable::default() });
         }
         self.nft.chains.push(NftChain {
             family,
@@ -271,6 +271,7 @@ impl Host {
             policy: Some(policy),
             flags: 1,
             counter: None,
+            ..NftChain::default()
         });
         self
     }
@@ -285,6 +286,7 @@ impl Host {
             policy: None,
             flags: 0,
             counter: None,
+            ..NftChain::default()
         });
         self
     }
@@ -324,6 +326,7 @@ impl Host {
             size: None,
             elements,
             elements_read: true,
+            ..NftSet::default()
         });
     }
     pub fn listen(&mut self, proto: Proto, local: &str, port: u16) -> &mut Self {
