@@ -128,6 +128,7 @@ fn read_all(
         sets: list(socket, GETSET, "NFT_MSG_NEWSET", set)?,
         objects: list(socket, GETOBJ, "NFT_MSG_NEWOBJ", object)?,
         flowtables: list_or_none(socket, GETFLOWTABLE, "NFT_MSG_NEWFLOWTABLE", flowtable)?,
+        legacy_first: false,
     };
     mark_compat(&mut nft.rules);
     let mut all = Vec::with_capacity(nft.sets.len());
