@@ -15,12 +15,14 @@
 //! | [`kernel`] | all of these as the compiler asks for them, and the list of probes |
 //! | [`load`] | maps and programs, and why one was refused |
 //! | [`attach`] | probes |
+//! | [`background`] | a run beside other work, whose records are values |
 //! | [`ladder`] | tracepoints in place of kprobes |
 //! | [`record`] | records and tables as values, for a program |
 //! | [`session`] | a run from begin to end |
 #![forbid(unsafe_code)]
 
 pub mod attach;
+pub mod background;
 pub mod btf;
 pub mod elf;
 mod hist;

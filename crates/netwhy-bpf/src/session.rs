@@ -175,7 +175,7 @@ fn own_signals(spec: &ProgramSpec) -> Result<Vec<(Signal, Attach)>, LoadError> {
 }
 
 /// Runs the programs of `BEGIN` or `END` in this process.
-fn run_once(spec: &ProgramSpec, objects: &Objects, when: &Attach) -> Result<(), RunError> {
+pub(crate) fn run_once(spec: &ProgramSpec, objects: &Objects, when: &Attach) -> Result<(), RunError> {
     for (compiled, loaded) in spec.programs.iter().zip(&objects.programs) {
         if compiled.kind == Kind::Once && compiled.attach.contains(when) {
             for instance in &loaded.instances {
@@ -190,6 +190,19 @@ fn run_once(spec: &ProgramSpec, objects: &Objects, when: &Attach) -> Result<(), 
 fn once_only(spec: &ProgramSpec) -> bool {
     let waits = |place: &Attach| !matches!(place, Attach::Begin | Attach::End);
     !spec.programs.iter().any(|program| program.attach.iter().any(waits))
+}
+
+/// The sum of a counter of each program over all CPUs.
+pub(crate) fn counted(spec: &ProgramSpec, maps: &[Map], role: Role) -> Result<u64, RunError> {
+    let mut total = 0_u64;
+    for (map, made) in spec.maps.iter().zip(maps).filter(|(map, _)| map.role == role) {
+        // One entry for each program; the map may have more.
+        for key in 0..map.max_entries.min(u32::try_from(spec.programs.len()).unwrap_or(u32::MAX)) {
+            let bytes = made.lookup(&key.to_ne_bytes())?.unwrap_or_default();
+            total = bytes.chunks(8).fold(total, |sum, b| sum.saturating_add(u64_at(b, 0)));
+        }
+    }
+    Ok(total)
 }
 
 impl Session<'_> {
@@ -444,16 +457,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The sum of a counter of each program over all CPUs.
     fn counted(&self, role: Role) -> Result<u64, RunError> {
-        let mut total = 0_u64;
-        for (spec, made) in self.spec.maps.iter().zip(self.maps).filter(|(map, _)| map.role == role) {
-            for key in 0..spec.max_entries {
-                let bytes = made.lookup(&key.to_ne_bytes())?.unwrap_or_default();
-                total = bytes.chunks(8).fold(total, |sum, b| sum.saturating_add(u64_at(b, 0)));
-            }
-        }
-        Ok(total)
+        counted(self.spec, self.maps, role)
     }
 
     fn finish(mut self, code: Option<u8>) -> Result<Outcome, RunError> {

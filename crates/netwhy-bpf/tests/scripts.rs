@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 
+use netwhy_bpf::background::Background;
 use netwhy_bpf::kernel::Kernel;
 use netwhy_bpf::session::{Format, Options, run};
 use netwhy_bpf::{ladder, record};
@@ -139,4 +140,51 @@ fn a_sink_takes_records_tables_and_text_as_values() {
     assert_eq!(name, "h");
     assert_eq!(rows[0].1.get("0.from").and_then(record::Value::number), Some(4));
     assert_eq!(rows[0].1.get("0.to").and_then(record::Value::number), Some(8));
+}
+
+#[test]
+fn a_script_in_the_background_hands_over_records_while_other_work_goes_on() {
+    let Some(kernel) = kernel() else { return };
+    let script = "BEGIN { @mine[$1] = 1; } rawtracepoint:inet_sock_set_state { $sk = args.sk; if (@mine[pid]) { \
+                  emit(state, {to: args.newstate, f: flow($sk), who: comm}); printf(\"no record\\n\"); } }";
+    let options = netwhy_lang::Options { params: vec![std::process::id().to_string()], ..Default::default() };
+    let compiled = netwhy_lang::compile(script, &options, &kernel, &kernel, &kernel.features(false));
+    let compiled = compiled.unwrap_or_else(|error| panic!("{}", error.render("test", script)));
+    let mut run = Background::begin(compiled.spec, &kernel).unwrap();
+    assert_eq!(run.places(), 1);
+    connect();
+    let mut states = Vec::new();
+    let polled = run.poll(1, |record| states.extend(record.get("to").cloned()));
+    assert_eq!(polled, 1, "the records of a finished connection are there without waiting");
+    let mut last = None;
+    let ended = run
+        .end(|record| {
+            assert_eq!(record.name, "state");
+            states.extend(record.get("to").cloned());
+            last = record.get("f.saddr").cloned();
+        })
+        .unwrap();
+    assert_eq!(ended.lost, 0);
+    assert!(ended.other > 0, "what printf said is counted");
+    // Listening (10), then connecting (2), connected (1), and closed (7) in the end.
+    for state in [10, 2, 1, 7] {
+        assert!(states.contains(&record::Value::Int(state)), "{state}: {states:?}");
+    }
+    assert_eq!(last, Some(record::Value::Addr([127, 0, 0, 1].into())));
+}
+
+#[test]
+fn a_map_of_a_script_in_the_background_is_filled_from_outside() {
+    let Some(kernel) = kernel() else { return };
+    let script = "BEGIN { @mine[0] = 1; } rawtracepoint:inet_sock_set_state { if (@mine[pid]) { emit(seen, {by: pid}); } }";
+    let compiled =
+        netwhy_lang::compile(script, &Default::default(), &kernel, &kernel, &kernel.features(false));
+    let mut run = Background::begin(compiled.unwrap().spec, &kernel).unwrap();
+    connect();
+    assert_eq!(run.poll(1, |_| ()), 0);
+    run.put("mine", &[std::process::id().into()], 1).unwrap();
+    connect();
+    assert_eq!(run.poll(1, |_| ()), 1);
+    assert!(run.put("none", &[1], 1).is_err());
+    assert!(run.put("mine", &[1, 2], 1).is_err(), "a key of another size");
 }
