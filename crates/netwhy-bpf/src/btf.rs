@@ -4,10 +4,12 @@
 //! may be anything: every read is bounded, and what does not fit is as if it were not there.
 
 mod describe;
+mod names;
 mod render;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// Kinds of types (`BTF_KIND_*`).
@@ -112,6 +114,7 @@ pub struct Btf {
     strings: std::ops::Range<usize>,
     /// Where type `n + 1` starts in the types' section.
     starts: Vec<u32>,
+    names: OnceCell<names::Names>,
 }
 
 const MAGIC: u16 = 0xeb9f;
@@ -136,7 +139,7 @@ impl Btf {
         };
         let types = section(8, 12).ok_or(BtfError::Header("types outside the file"))?;
         let strings = section(16, 20).ok_or(BtfError::Header("strings outside the file"))?;
-        let mut btf = Btf { bytes, types, strings, starts: Vec::new() };
+        let mut btf = Btf { bytes, types, strings, starts: Vec::new(), names: OnceCell::new() };
         btf.index()?;
         Ok(btf)
     }
@@ -196,18 +199,16 @@ impl Btf {
         String::from_utf8_lossy(self.name_bytes(offset)).into_owned()
     }
 
-    /// The first type of one of these kinds with this name.
+    /// The first type of one of these kinds with this name: structures, unions, enums, typedefs and functions.
     #[must_use]
     pub fn find(&self, kinds: &[Kind], name: &str) -> Option<u32> {
-        let strings = self.bytes.get(self.strings.clone()).unwrap_or_default();
-        let name = name.as_bytes();
-        let section = self.section();
-        (1..).zip(&self.starts).find_map(|(id, &start)| {
-            let head = head(section, start as usize)?;
-            let text = strings.get(head.name as usize..)?;
-            let same = text.starts_with(name) && text.get(name.len()) == Some(&0);
-            (same && kinds.contains(&head.kind)).then_some(id)
-        })
+        let names = self.names.get_or_init(|| names::Names::new(self));
+        let named = |id: &u32| {
+            self.head(*id).is_some_and(|head| {
+                kinds.contains(&head.kind) && self.name_bytes(head.name) == name.as_bytes()
+            })
+        };
+        names.candidates(name).filter(named).min()
     }
 
     /// Every named type of these kinds.

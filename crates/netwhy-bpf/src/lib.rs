@@ -16,6 +16,7 @@
 //! | [`load`] | maps and programs, and why one was refused |
 //! | [`attach`] | probes |
 //! | [`background`] | a run beside other work, whose records are values |
+//! | [`namer`] | names of a few kernel addresses, asked of the kernel itself |
 //! | [`ladder`] | tracepoints in place of kprobes |
 //! | [`record`] | records and tables as values, for a program |
 //! | [`session`] | a run from begin to end |
@@ -31,6 +32,7 @@ pub mod ladder;
 pub mod libraries;
 mod listing;
 pub mod load;
+pub mod namer;
 mod printf;
 pub mod probing;
 pub mod record;

@@ -111,20 +111,19 @@ impl Table {
         for line in text.split_inclusive('\n') {
             let start = at;
             at += line.len();
-            let mut words = line.split_ascii_whitespace();
-            let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next()) else {
-                continue;
-            };
+            // "ADDRESS TYPE NAME", with a tab and "[MODULE]" behind for functions of modules.
+            let Some((address, rest)) = line.split_once(' ') else { continue };
             let Ok(address) = u64::from_str_radix(address, 16) else { continue };
             // Without privilege every address is 0: then nothing is known.
-            if address == 0 {
+            if address == 0 || at > u32::MAX as usize {
                 continue;
             }
-            let Some(within) = line.find(name).filter(|_| start + line.len() <= u32::MAX as usize) else {
+            let Some((kind, rest)) = rest.split_once(' ') else { continue };
+            let name = rest.split(['\t', ' ', '\n']).next().unwrap_or_default();
+            if kind.is_empty() || name.is_empty() {
                 continue;
-            };
-            // The name is the third word; a shorter copy of it may be part of the address.
-            let within = line.get(19..19 + name.len()).filter(|s| *s == name).map_or(within, |_| 19);
+            }
+            let within = line.len() - rest.len();
             entries.push(((address), (start + within) as u32, name.len().min(65_535) as u16));
         }
         entries.sort_by_key(|(address, ..)| *address);

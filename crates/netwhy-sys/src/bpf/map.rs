@@ -122,6 +122,13 @@ impl Map {
         unsafe { attr.run(Command::MapUpdate, "") }.map(drop)
     }
 
+    /// Lets nobody of user space write to it any more, which programs need of text they take for constant (5.2).
+    pub fn freeze(&self) -> Result<()> {
+        let mut attr = Attr::new().fd(0, self.as_fd());
+        // SAFETY: no pointers.
+        unsafe { attr.run(Command::MapFreeze, "") }.map(drop)
+    }
+
     /// Removes a key; `false` if it was not there.
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         self.expect(Command::MapDelete, key, self.key_size)?;
