@@ -14,6 +14,7 @@ pub mod conntrack;
 pub mod container;
 mod decode;
 mod error;
+pub mod event;
 mod fields;
 pub mod host;
 pub mod ipset;

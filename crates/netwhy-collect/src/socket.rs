@@ -24,6 +24,7 @@ use netwhy_wire::inet_diag::{
     Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, extension, state,
 };
 
+pub(crate) use self::decode::state_word;
 pub use self::decode::{socket, tcp_info};
 pub use self::procfs::line as proc_line;
 

@@ -73,7 +73,7 @@ pub fn socket(proto: Proto, payload: &[u8]) -> Option<Socket> {
 }
 
 /// The word of ss(8) for `TCP_*`.
-pub(super) fn state_word(number: u8) -> String {
+pub(crate) fn state_word(number: u8) -> String {
     let word = match number {
         1 => "ESTAB",
         2 => "SYN-SENT",

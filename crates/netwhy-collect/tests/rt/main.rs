@@ -3,6 +3,7 @@
 
 mod bpf;
 mod cost;
+mod events;
 mod host;
 mod links;
 mod programs;

@@ -80,6 +80,9 @@ impl Session {
 
     /// Answers.
     pub(crate) fn answer(mut self) -> anyhow::Result<Answer> {
+        // Works on a thread of its own while facts are gathered.
+        let protocol = self.question.target.proto.number(netwhy_facts::Family::Inet);
+        let events = self.collector.prepare_events(protocol);
         self.gather_host();
         self.resolve_names();
         self.gather_path();
@@ -87,9 +90,9 @@ impl Session {
         if self.gather_translated_sockets(&paths) {
             paths = predict(&self.facts, &self.question);
         }
-        let window = self.arm(&paths);
+        let (window, events) = self.arm(&paths, events);
         self.reproduce(&paths, &window);
-        self.close(window, &paths);
+        self.close(window, events, &paths);
         self.reframe();
         // Now the source port is known: the entry is found without a walk through the table.
         let entries = self.ct_entries();

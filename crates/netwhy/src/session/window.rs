@@ -1,10 +1,12 @@
-//! The window: counters read twice around the reproduction, and a capture of the flow's headers between.
+//! The window: counters read twice around the reproduction, and between them the kernel's events on the flow and a
+//! capture of its headers.
 
 use std::net::IpAddr;
 
 use netwhy_ask::capture::{self, FlowWindow};
 use netwhy_capture::{FlowFilter, Options, Tuple};
 use netwhy_causes::engine::FlowPaths;
+use netwhy_collect::event::{EventFilter, EventFlow, EventThread, EventWatch};
 use netwhy_collect::neigh::NeighFilter;
 use netwhy_facts::attempt::{Attempts, Outcome};
 use netwhy_facts::capture::FlowCapture;
@@ -26,18 +28,19 @@ pub(super) struct Window {
 }
 
 impl Session {
-    /// Starts the capture and takes the first sample of every counter, as late as possible.
-    pub(super) fn arm(&mut self, paths: &[FlowPaths]) -> Window {
+    /// Attaches the probes, starts the capture and takes the first sample of every counter, as late as possible.
+    pub(super) fn arm(&mut self, paths: &[FlowPaths], events: EventThread) -> (Window, EventWatch) {
+        let events = events.watch(self.event_filter(paths));
         let capture = FlowWindow::open(self.filter(paths), &Options::default());
         self.facts.put(self.neighbours());
         let c = &self.collector;
         self.facts.put(c.softnet());
         self.facts.put(c.mib());
-        Window { capture }
+        (Window { capture }, events)
     }
 
     /// Takes the second samples, counters first.
-    pub(super) fn close(&mut self, window: Window, paths: &[FlowPaths]) {
+    pub(super) fn close(&mut self, window: Window, events: EventWatch, paths: &[FlowPaths]) {
         let c = &self.collector;
         self.facts.put_after(c.mib());
         self.facts.put_after(c.softnet());
@@ -59,10 +62,7 @@ impl Session {
         self.facts.put(c.kernel_log(self.started_monotonic));
         self.gather_owners();
         self.facts.put(self.own_packets(window.capture.close(), paths));
-        // Events come with the probe engine; until then their absence is said, not hidden.
-        self.facts.put(Reading::<netwhy_facts::event::KernelEvents>::unsupported(
-            "this build has no probe engine yet",
-        ));
+        self.facts.put(events.end());
     }
 
     /// A client's capture without the packets of other connections to the same target.
@@ -128,22 +128,58 @@ impl Session {
                 translated.push(tuple(Some(finally.src)));
             }
             flows.push(flow);
-            next_hops.extend([&p.forward, &p.reply].into_iter().filter_map(|path| next_hop(&path.end)));
-            // The link may be asked for a translated source in vain.
-            if finally.src != p.forward.packet.src && !finally.src.is_unspecified() {
-                next_hops.push(finally.src);
-            }
-            if !client {
-                // A client that cannot resolve the address never gets to send a packet of the flow.
-                next_hops.push(p.flow.dst);
-                next_hops.extend(self.question.from);
-            }
+            next_hops.extend(self.next_hops(p));
         }
         translated.sort_by_key(|t| (t.dst, t.dport, t.src));
         translated.dedup();
         next_hops.sort_unstable();
         next_hops.dedup();
         capture::filter_for(&flows, &translated, &next_hops)
+    }
+
+    /// As [`Self::filter`], for the kernel's events: ends of the flows as asked for and as translated.
+    fn event_filter(&self, paths: &[FlowPaths]) -> EventFilter {
+        let client = self.question.role == Role::Client;
+        let mut filter = EventFilter::default();
+        for p in paths {
+            let finally = &p.forward.finally;
+            let asked = if client { None } else { self.question.from };
+            let port = |port| if p.flow.proto == Proto::Icmp { 0 } else { port };
+            let mut add = |target, dport, other| {
+                let protocol = p.flow.proto_number();
+                filter.flows.push(EventFlow { protocol, target, port: port(dport), other });
+            };
+            add(p.flow.dst, p.flow.dport, asked);
+            add(finally.dst, finally.dport, asked);
+            if asked.is_some() {
+                // What a translated source is called behind the translation.
+                add(p.flow.dst, p.flow.dport, Some(finally.src));
+                add(finally.dst, finally.dport, Some(finally.src));
+            }
+            filter.next_hops.extend(self.next_hops(p));
+        }
+        filter.flows.sort();
+        filter.flows.dedup();
+        filter.next_hops.sort_unstable();
+        filter.next_hops.dedup();
+        filter
+    }
+
+    /// The neighbours both directions of a flow depend on.
+    fn next_hops(&self, p: &FlowPaths) -> Vec<IpAddr> {
+        let mut all: Vec<IpAddr> =
+            [&p.forward, &p.reply].into_iter().filter_map(|path| next_hop(&path.end)).collect();
+        // The link may be asked for a translated source in vain.
+        let finally = &p.forward.finally;
+        if finally.src != p.forward.packet.src && !finally.src.is_unspecified() {
+            all.push(finally.src);
+        }
+        if self.question.role != Role::Client {
+            // A client that cannot resolve the address never gets to send a packet of the flow.
+            all.push(p.flow.dst);
+            all.extend(self.question.from);
+        }
+        all
     }
 }
 
