@@ -7,14 +7,16 @@
 //! a server failure is asked about once more with EDNS, for its reason (RFC 8914).
 //!
 //! [`NameAnswers::application`] is computed from these answers by the C library's rules (glibc's: order of
-//! servers, timeouts, `attempts`, nsswitch actions, address order of RFC 6724 with the default table). Its
+//! servers, timeouts, `attempts`, `rotate`, `single-request`, `single-request-reopen`, `no-aaaa`, nsswitch actions,
+//! address order of RFC 6724 with the tables of gai.conf). Its
 //! `elapsed_us` is what a program would have waited, which is often more than it took to ask.
+//!
+//! A name that a search domain answered for before it was asked itself is asked too, for comparison.
 //!
 //! Where the hosts file answers first the servers are still asked, for comparison, but only those that reply at
 //! once are heard.
 //!
-//! Not modelled, and said so in `not_modelled`: nsswitch sources other than files, dns and myhostname;
-//! /etc/gai.conf; the options `rotate`, `single-request` and `no-aaaa`.
+//! Not modelled, and said so in `not_modelled`: nsswitch sources other than files, dns and myhostname.
 
 mod message;
 mod order;
@@ -77,10 +79,20 @@ pub fn resolve(
                 break;
             }
         }
+        // Where the search list came first and has an answer, the name as it was typed is asked for comparison.
+        let typed = host.trim_end_matches('.');
+        let before = answers.candidates.iter().position(|candidate| candidate == typed).unwrap_or(0);
+        let asked = answers.queries.iter().any(|query| query.qname == typed);
+        if before > 0 && typed.contains('.') && !asked && !wait.is_over() {
+            let brief = wait.at_most(COMPARISON);
+            let mut more = ask_all(typed, &servers, resolver, family, budget, &brief);
+            more.retain(|query| query.outcome != NameOutcome::Timeout);
+            answers.queries.extend(more);
+        }
     }
     answers.application = victim::application(host, &answers, resolver, &sources, family);
     let source = |address| netwhy_sys::socket::source_for(address, None, None).ok();
-    order::sort(&mut answers.application.addresses, source);
+    order::sort(&mut answers.application.addresses, &resolver.gai, source);
     answers
 }
 
@@ -123,10 +135,12 @@ fn ask_all(
 ) -> Vec<NameQuery> {
     let kinds: &[Kind] = match family {
         Some(Family::Inet) => &[Kind::A],
+        // An application does not ask for IPv6 then.
+        None if victim::has(resolver, "no-aaaa") => &[Kind::A],
         Some(Family::Inet6) => &[Kind::Aaaa],
         None => &[Kind::A, Kind::Aaaa],
     };
-    let has = |name: &str| resolver.options.iter().any(|option| option == name);
+    let has = |name: &str| victim::has(resolver, name);
     std::thread::scope(|scope| {
         let threads: Vec<_> = servers
             .iter()

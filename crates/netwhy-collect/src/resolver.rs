@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use netwhy_facts::IpNet;
 use netwhy_facts::Reading;
 use netwhy_facts::resolver::{HostsEntry, NameServer, ResolvedState, Resolver};
 
@@ -45,6 +46,16 @@ impl Collector {
             out.hosts_file = hosts.display().to_string();
             match read_text(&hosts) {
                 Ok(text) => decode_hosts(&text, name, &mut out),
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(error),
+            }
+            let gai = self.etc("gai.conf");
+            match read_text(&gai) {
+                Ok(text) => {
+                    out.gai.file = Some(gai.display().to_string());
+                    decode_gai_conf(&text, &mut out);
+                }
+                // Without one the C library's own tables apply, as they do where it may not be read.
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -111,8 +122,10 @@ pub fn decode_resolv_conf(text: &str, out: &mut Resolver) {
                 None => bad(),
             },
             // The last of domain and search wins.
-            "domain" => out.search = words.take(1).map(str::to_owned).collect(),
-            "search" => out.search = words.take(MAX_SEARCH).map(str::to_owned).collect(),
+            "domain" | "search" => {
+                let many = if keyword == "domain" { 1 } else { MAX_SEARCH };
+                (out.search, out.search_line) = (words.take(many).map(str::to_owned).collect(), number);
+            }
             "options" => {
                 for option in words {
                     let number_of =
@@ -136,6 +149,40 @@ pub fn decode_resolv_conf(text: &str, out: &mut Resolver) {
     if out.servers.is_empty() {
         out.servers.push(NameServer { addr: IpAddr::from([127, 0, 0, 1]), port: 53, line: 0 });
     }
+}
+
+/// gai.conf(5): the order of addresses.
+pub fn decode_gai_conf(text: &str, out: &mut Resolver) {
+    let file = out.gai.file.clone().unwrap_or_default();
+    for (number, line) in numbered(text) {
+        let line = line.split('#').next().unwrap_or("").trim();
+        let mut words = line.split_ascii_whitespace();
+        let Some(keyword) = words.next() else { continue };
+        let table = match keyword {
+            "label" => &mut out.gai.labels,
+            "precedence" => &mut out.gai.precedences,
+            "scopev4" => &mut out.gai.scopes_v4,
+            "reload" => continue,
+            _ => {
+                out.bad_lines.push((file.clone(), number, line.to_string()));
+                continue;
+            }
+        };
+        let entry = words.next().and_then(prefix).zip(words.next().and_then(|value| value.parse().ok()));
+        match entry {
+            Some(entry) => table.push(entry),
+            None => out.bad_lines.push((file.clone(), number, line.to_string())),
+        }
+    }
+}
+
+/// `ADDRESS/LENGTH`; without a length the whole address.
+fn prefix(word: &str) -> Option<IpNet> {
+    let (address, length) = word.split_once('/').map_or((word, None), |(a, l)| (a, Some(l)));
+    let address: IpAddr = address.parse().ok()?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Some(whole), |l| l.parse().ok().filter(|l| *l <= whole))?;
+    Some(IpNet { addr: address, len: length })
 }
 
 /// An address, with a zone for link-local IPv6 (which the question's own device then stands for).
@@ -332,5 +379,20 @@ mod tests {
         let mut r = Resolver { search: vec!["corp.test".into()], ..Resolver::default() };
         decode_hosts("198.51.100.9 db.corp.test\n", "db.", &mut r);
         assert!(r.hosts.is_empty(), "a final dot means: no search list");
+    }
+
+    #[test]
+    fn the_tables_of_gai_conf_are_read_and_nonsense_is_told() {
+        let mut r = Resolver::default();
+        r.gai.file = Some("/etc/gai.conf".into());
+        let text = "# comment\nreload yes\nprecedence ::ffff:0:0/96  100 # v4 first\nlabel 2001:db8::/32 9\n\
+                    scopev4 10.0.0.0/8 5\nscopev4 192.0.2.1 2\nprecedence ::/200 1\nlabel x 1\nnonsense\n";
+        decode_gai_conf(text, &mut r);
+        let net = |addr: &str, len| IpNet { addr: addr.parse().unwrap(), len };
+        assert_eq!(r.gai.precedences, [(net("::ffff:0:0", 96), 100)]);
+        assert_eq!(r.gai.labels, [(net("2001:db8::", 32), 9)]);
+        assert_eq!(r.gai.scopes_v4, [(net("10.0.0.0", 8), 5), (net("192.0.2.1", 32), 2)]);
+        let bad: Vec<u32> = r.bad_lines.iter().map(|(_, line, _)| *line).collect();
+        assert_eq!(bad, [7, 8, 9]);
     }
 }

@@ -77,6 +77,10 @@ pub struct AppAnswer {
     pub error: Option<String>,
     /// Microseconds an application would have waited.
     pub elapsed_us: u64,
+    /// With the option `rotate` each lookup begins with another server: the server, its error if it fails then, and how
+    /// long an application waits. Empty without the option; `elapsed_us` is then that of the first server.
+    #[serde(default)]
+    pub by_first_server: Vec<(IpAddr, Option<String>, u64)>,
     /// Sources of nsswitch this build cannot ask (`resolve`, `mdns4_minimal`, `sss`, `ldap` …).
     pub not_modelled: Vec<String>,
 }

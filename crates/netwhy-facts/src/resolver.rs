@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flow::IpNet;
 use crate::store::Fact;
 
 /// The set-up.
@@ -17,6 +18,9 @@ pub struct Resolver {
     pub servers: Vec<NameServer>,
     /// Search list in effect.
     pub search: Vec<String>,
+    /// Line of the search or domain keyword; 0 when the list comes from the host's own name.
+    #[serde(default)]
+    pub search_line: u32,
     /// Options.
     pub ndots: u32,
     /// Seconds per try.
@@ -35,8 +39,24 @@ pub struct Resolver {
     pub hosts_file: String,
     /// systemd-resolved answers on 127.0.0.53 or its socket is present.
     pub resolved: Option<ResolvedState>,
+    /// The policy by which addresses are ordered, where gai.conf(5) has one of its own.
+    #[serde(default)]
+    pub gai: GaiPolicy,
     /// Lines that could not be understood: file, line, text.
     pub bad_lines: Vec<(String, u32, String)>,
+}
+
+/// The tables of gai.conf(5). A table without a line is the C library's own; IPv4 stands as `::ffff:0:0/96` in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaiPolicy {
+    /// The file, when it exists.
+    pub file: Option<String>,
+    /// `label PREFIX NUMBER`.
+    pub labels: Vec<(IpNet, u32)>,
+    /// `precedence PREFIX NUMBER`.
+    pub precedences: Vec<(IpNet, u32)>,
+    /// `scopev4 PREFIX NUMBER`.
+    pub scopes_v4: Vec<(IpNet, u32)>,
 }
 
 impl Fact for Resolver {

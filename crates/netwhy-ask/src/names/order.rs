@@ -1,4 +1,4 @@
-//! The order of addresses (RFC 6724 section 6) with the C library's default policy table. No I/O.
+//! The order of addresses (RFC 6724 section 6) with the C library's policy tables, or those of gai.conf(5). No I/O.
 //!
 //! Rules 3, 4 and 7 (deprecated and home addresses, encapsulated paths) need what is not known here and are left
 //! out; rule 9 is applied to IPv6 only.
@@ -6,16 +6,30 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv6Addr};
 
+use netwhy_facts::IpNet;
+use netwhy_facts::resolver::GaiPolicy;
+
 /// Sorts addresses with their provenance. `source` says from which address this host would send to another,
 /// `None` where it could not.
-pub(super) fn sort<T>(addresses: &mut Vec<(IpAddr, T)>, source: impl Fn(IpAddr) -> Option<IpAddr>) {
+pub(super) fn sort<T>(
+    addresses: &mut Vec<(IpAddr, T)>,
+    gai: &GaiPolicy,
+    source: impl Fn(IpAddr) -> Option<IpAddr>,
+) {
     let mut keyed: Vec<_> =
         std::mem::take(addresses).into_iter().map(|entry| (source(entry.0), entry)).collect();
-    keyed.sort_by(|a, b| compare((a.1.0, a.0), (b.1.0, b.0)));
+    keyed.sort_by(|a, b| compare(gai, (a.1.0, a.0), (b.1.0, b.0)));
     addresses.extend(keyed.into_iter().map(|(_, entry)| entry));
 }
 
-fn compare((a, from_a): (IpAddr, Option<IpAddr>), (b, from_b): (IpAddr, Option<IpAddr>)) -> Ordering {
+fn compare(
+    gai: &GaiPolicy,
+    (a, from_a): (IpAddr, Option<IpAddr>),
+    (b, from_b): (IpAddr, Option<IpAddr>),
+) -> Ordering {
+    let scope = |address| scope(gai, address);
+    let label = |address| looked_up(&gai.labels, address, 1).unwrap_or_else(|| policy(address).0);
+    let precedence = |address| looked_up(&gai.precedences, address, 40).unwrap_or_else(|| policy(address).1);
     let (Some(from_a), Some(from_b)) = (from_a, from_b) else {
         // Rule 1: avoid what cannot be reached.
         return from_b.is_some().cmp(&from_a.is_some());
@@ -24,13 +38,28 @@ fn compare((a, from_a): (IpAddr, Option<IpAddr>), (b, from_b): (IpAddr, Option<I
     let matches = |a, b| scope(a) == scope(b);
     let by_scope = matches(b, from_b).cmp(&matches(a, from_a));
     // Rule 5: prefer a matching label.
-    let same_label = |a, b| policy(a).0 == policy(b).0;
+    let same_label = |a, b| label(a) == label(b);
     let by_label = same_label(b, from_b).cmp(&same_label(a, from_a));
     // Rule 6: prefer higher precedence. Rule 8: prefer smaller scope. Rule 9: longest common prefix.
-    let by_precedence = policy(b).1.cmp(&policy(a).1);
+    let by_precedence = precedence(b).cmp(&precedence(a));
     let by_size = scope(a).cmp(&scope(b));
     let by_prefix = common(b, from_b).cmp(&common(a, from_a));
     by_scope.then(by_label).then(by_precedence).then(by_size).then(by_prefix)
+}
+
+/// What a table of gai.conf says: the longest prefix that fits, `rest` where none does; `None` without a table.
+fn looked_up(table: &[(IpNet, u32)], address: IpAddr, rest: u32) -> Option<u32> {
+    if table.is_empty() {
+        return None;
+    }
+    let bits = u128::from(mapped(address));
+    let fits = |net: &IpNet| {
+        let length = u32::from(net.len) + if net.addr.is_ipv4() { 96 } else { 0 };
+        length == 0 || (bits ^ u128::from(mapped(net.addr))) >> (128 - length.min(128)) == 0
+    };
+    let length = |net: &IpNet| u32::from(net.len) + if net.addr.is_ipv4() { 96 } else { 0 };
+    let longest = table.iter().filter(|(net, _)| fits(net)).max_by_key(|(net, _)| length(net));
+    Some(longest.map_or(rest, |(_, value)| *value))
 }
 
 fn mapped(address: IpAddr) -> Ipv6Addr {
@@ -41,10 +70,10 @@ fn mapped(address: IpAddr) -> Ipv6Addr {
 }
 
 /// Label and precedence (RFC 3484 section 2.1 with RFC 6724's and Teredo's rows, as in glibc's gai.conf).
-fn policy(address: IpAddr) -> (u8, u8) {
+fn policy(address: IpAddr) -> (u32, u32) {
     let bits = u128::from(mapped(address));
     let inside = |prefix: u128, length: u32| length == 0 || (bits ^ prefix) >> (128 - length) == 0;
-    let table: [(u128, u32, u8, u8); 7] = [
+    let table: [(u128, u32, u32, u32); 7] = [
         (1, 128, 0, 50),
         (0xffff << 32, 96, 4, 10),
         (0, 96, 3, 20),
@@ -60,8 +89,11 @@ fn policy(address: IpAddr) -> (u8, u8) {
 }
 
 /// Scope as a number that grows with it (RFC 6724 section 3.1): link-local 2, site-local 5, global 14.
-fn scope(address: IpAddr) -> u8 {
+fn scope(gai: &GaiPolicy, address: IpAddr) -> u8 {
     match address {
+        IpAddr::V4(_) if !gai.scopes_v4.is_empty() => {
+            looked_up(&gai.scopes_v4, address, 14).and_then(|n| u8::try_from(n).ok()).unwrap_or(14)
+        }
         IpAddr::V4(a) if a.is_loopback() || a.is_link_local() => 2,
         IpAddr::V4(_) => 14,
         IpAddr::V6(a) if a.is_multicast() => a.segments().first().map_or(14, |word| (word & 0xf) as u8),
@@ -85,7 +117,7 @@ mod tests {
 
     fn sorted(addresses: &[&str], sources: &[(&str, &str)]) -> Vec<String> {
         let mut list: Vec<(IpAddr, ())> = addresses.iter().map(|a| (a.parse().unwrap(), ())).collect();
-        sort(&mut list, |to| {
+        sort(&mut list, &GaiPolicy::default(), |to| {
             let found = sources.iter().find(|(dst, _)| dst.parse::<IpAddr>().unwrap() == to);
             found.map(|(_, src)| src.parse().unwrap())
         });
@@ -124,5 +156,36 @@ mod tests {
         );
         let sources = [("127.0.0.1", "127.0.0.1"), ("::1", "::1")];
         assert_eq!(sorted(&["127.0.0.1", "::1"], &sources), ["::1", "127.0.0.1"]);
+    }
+
+    #[test]
+    fn gai_conf_prefers_ipv4_where_it_says_so() {
+        let v4_first = GaiPolicy {
+            precedences: vec![(IpNet { addr: "::ffff:0:0".parse().unwrap(), len: 96 }, 100)],
+            ..GaiPolicy::default()
+        };
+        let mut list: Vec<(IpAddr, ())> =
+            ["2001:db8::1", "198.51.100.1"].iter().map(|a| (a.parse().unwrap(), ())).collect();
+        let source =
+            |to: IpAddr| Some(if to.is_ipv4() { "198.51.100.9" } else { "2001:db8::9" }.parse().unwrap());
+        sort(&mut list, &GaiPolicy::default(), source);
+        assert!(list[0].0.is_ipv6());
+        sort(&mut list, &v4_first, source);
+        assert!(list[0].0.is_ipv4());
+    }
+
+    #[test]
+    fn the_longest_prefix_of_a_table_counts() {
+        let table = [
+            (IpNet { addr: "::".parse().unwrap(), len: 0 }, 40),
+            (IpNet { addr: "2001:db8::".parse().unwrap(), len: 32 }, 5),
+            (IpNet { addr: "198.51.100.0".parse().unwrap(), len: 24 }, 7),
+        ];
+        let value = |address: &str| looked_up(&table, address.parse().unwrap(), 1);
+        assert_eq!(value("2001:db8::7"), Some(5));
+        assert_eq!(value("198.51.100.7"), Some(7));
+        assert_eq!(value("2001:db9::7"), Some(40));
+        assert_eq!(looked_up(&table[1..], "::1".parse().unwrap(), 1), Some(1));
+        assert_eq!(looked_up(&[], "::1".parse().unwrap(), 1), None);
     }
 }

@@ -20,6 +20,35 @@ pub(super) fn application(
     sources: &[Source],
     family: Option<Family>,
 ) -> AppAnswer {
+    let turn = |first| begin_with(host, answers, resolver, sources, family, first);
+    let mut app = turn(0);
+    if has(resolver, "rotate") && sources.iter().any(Source::asks_dns) {
+        let servers = servers(resolver);
+        app.by_first_server = servers
+            .iter()
+            .enumerate()
+            .map(|(first, server)| {
+                let one = turn(first);
+                (server.addr, one.error, one.elapsed_us)
+            })
+            .collect();
+    }
+    app
+}
+
+/// Whether resolv.conf has an option.
+pub(super) fn has(resolver: &Resolver, option: &str) -> bool {
+    resolver.options.iter().any(|one| one == option)
+}
+
+fn begin_with(
+    host: &str,
+    answers: &NameAnswers,
+    resolver: &Resolver,
+    sources: &[Source],
+    family: Option<Family>,
+    first: usize,
+) -> AppAnswer {
     let mut app = AppAnswer::default();
     let mut error = Failure::NoName;
     for source in sources {
@@ -27,7 +56,7 @@ pub(super) fn application(
             Service::Files => (files(host, resolver, family, &mut app), Failure::NoName),
             Service::MyHostname => (my_hostname(host, family, &mut app), Failure::NoName),
             Service::Dns => {
-                let found = dns(answers, resolver, family);
+                let found = dns(answers, resolver, family, first);
                 app.elapsed_us += found.waited_us;
                 match found.result {
                     Ok((addresses, canonical)) => {
@@ -141,7 +170,7 @@ struct Found {
 }
 
 /// The candidates in order: the first with addresses wins; silence ends the search.
-fn dns(answers: &NameAnswers, resolver: &Resolver, family: Option<Family>) -> Found {
+fn dns(answers: &NameAnswers, resolver: &Resolver, family: Option<Family>, first: usize) -> Found {
     let mut waited_us = 0;
     let mut failure = None;
     for candidate in &answers.candidates {
@@ -154,7 +183,7 @@ fn dns(answers: &NameAnswers, resolver: &Resolver, family: Option<Family>) -> Fo
         if asked.is_empty() {
             break;
         }
-        let one = candidate_of(&asked, resolver, family);
+        let one = candidate_of(&asked, resolver, family, first);
         waited_us += one.waited_us;
         match one.result {
             Ok((addresses, cname)) => {
@@ -178,10 +207,15 @@ struct One {
     waited_us: u64,
 }
 
-/// One candidate: rounds over the servers until one answers.
-fn candidate_of(asked: &[&NameQuery], resolver: &Resolver, family: Option<Family>) -> One {
-    let servers = servers(resolver);
+/// One candidate: rounds over the servers until one answers, beginning with the one at `first`.
+fn candidate_of(asked: &[&NameQuery], resolver: &Resolver, family: Option<Family>, first: usize) -> One {
+    let mut servers = servers(resolver);
+    let turns = first % servers.len().max(1);
+    servers.rotate_left(turns);
+    // One by one instead of both at once, or each from a socket of its own.
+    let (single, reopen) = (has(resolver, "single-request"), has(resolver, "single-request-reopen"));
     let kinds: &[&str] = match family {
+        None if has(resolver, "no-aaaa") => &["A"],
         Some(Family::Inet) => &["A"],
         Some(Family::Inet6) => &["AAAA"],
         None => &["A", "AAAA"],
@@ -200,12 +234,15 @@ fn candidate_of(asked: &[&NameQuery], resolver: &Resolver, family: Option<Family
                 })
                 .collect();
             let good: Vec<&Exchange> = exchanges.iter().filter(|one| one.answer.is_some()).collect();
-            let longest = exchanges.iter().map(|one| one.elapsed_us).max().unwrap_or(0);
+            let times = exchanges.iter().map(|one| one.elapsed_us);
+            let longest = if single || reopen { times.sum() } else { times.max().unwrap_or(0) };
             let silent = exchanges.iter().any(|one| one.silent);
             waited_us += match (silent, good.is_empty()) {
                 (false, _) => longest,
                 (true, true) => patience,
                 // Half an answer: asked again one by one, then on new sockets, before it is taken as it is.
+                (true, false) if reopen => patience,
+                (true, false) if single => 2 * patience,
                 (true, false) => 3 * patience,
             };
             if !good.is_empty() {
@@ -325,6 +362,39 @@ mod tests {
         };
         let sources = plan::sources(&resolver.nsswitch_hosts, resolver, host);
         application(host, &answers, resolver, &sources, None)
+    }
+
+    #[test]
+    fn with_rotate_each_server_comes_first_in_its_turn() {
+        let mut r = resolver(&[S1, S2], &["files", "dns"]);
+        let queries = |r: &Resolver| {
+            let silent = ["A", "AAAA"].map(|k| query(S2, "db.example", k, 2_000_000, NameOutcome::Timeout));
+            let good =
+                ["A", "AAAA"].map(|k| query(S1, "db.example", k, 1000, reply("NOERROR", &["192.0.2.1"])));
+            app("db.example", r, silent.into_iter().chain(good).collect())
+        };
+        assert!(queries(&r).by_first_server.is_empty());
+        r.options.push("rotate".into());
+        let turns = queries(&r).by_first_server;
+        assert_eq!(
+            turns.iter().map(|(s, _, us)| (s.to_string(), *us)).collect::<Vec<_>>(),
+            [(S1.to_string(), 1000), (S2.to_string(), 5_000_000 + 1000)]
+        );
+    }
+
+    #[test]
+    fn one_by_one_the_times_add_up() {
+        let mut r = resolver(&[S1], &["dns"]);
+        let ask = |r: &Resolver| {
+            let queries =
+                ["A", "AAAA"].map(|k| query(S1, "db.example", k, 1000, reply("NOERROR", &["192.0.2.1"])));
+            app("db.example", r, queries.into()).elapsed_us
+        };
+        assert_eq!(ask(&r), 1000);
+        r.options.push("single-request".into());
+        assert_eq!(ask(&r), 2000);
+        r.options = vec!["no-aaaa".into()];
+        assert_eq!(ask(&r), 1000);
     }
 
     const S1: &str = "198.51.100.53";

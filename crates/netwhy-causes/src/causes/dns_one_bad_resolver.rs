@@ -46,29 +46,38 @@ fn judge(case: &Case<'_>) -> Verdict {
     let Some(good) = servers.iter().position(|(_, said)| *said == Said::Address) else {
         return Verdict::Silent;
     };
-    let bad = servers.iter().take(good).filter(|(_, said)| {
+    // With the option rotate every server comes first in its turn, else only those before a good one are waited for.
+    let turns = &names.answers.application.by_first_server;
+    let asked_first = if turns.is_empty() { good } else { servers.len() };
+    let bad = servers.iter().take(asked_first).filter(|(_, said)| {
         matches!(
             said,
             Said::Timeout | Said::Socket(_) | Said::Rcode(_) | Said::Garbage(_) | Said::Truncated(_)
         )
     });
     let (better, _) = servers[good];
-    let seconds = names.answers.application.elapsed_us as f64 / 1e6;
+    let seconds = |us: u64| us as f64 / 1e6;
     let findings = bad.map(|(server, said)| {
-        Finding::new(
-            names.locus(*server),
-            format!(
-                "name server {server} {}; {} is only resolved by {better}, after {seconds:.1} s",
-                said.words(),
-                names.answers.name
+        let turn = turns.iter().find(|(first, ..)| first == server);
+        let when = match turn {
+            Some((_, _, us)) => format!(
+                "one lookup of {} begins with it (options rotate) and takes {:.1} s",
+                turns.len(),
+                seconds(*us)
             ),
-        )
-        .evidence(names.evidence(*server))
-        .evidence(names.evidence(better))
-        .evidence(names.ev_application())
-        .fix(Fix::act(format!("repair {server}, or put it behind {better} in {}", names.resolver.file)))
-        .verify(format!("dig @{server} {}", quote(&names.answers.name)))
-        .proven()
+            None => format!(
+                "{} is only resolved by {better}, after {:.1} s",
+                names.answers.name,
+                seconds(names.answers.application.elapsed_us)
+            ),
+        };
+        Finding::new(names.locus(*server), format!("name server {server} {}; {when}", said.words()))
+            .evidence(names.evidence(*server))
+            .evidence(names.evidence(better))
+            .evidence(names.ev_application())
+            .fix(Fix::act(format!("repair {server}, or put it behind {better} in {}", names.resolver.file)))
+            .verify(format!("dig @{server} {}", quote(&names.answers.name)))
+            .proven()
     });
     Verdict::several(findings.collect())
 }
