@@ -20,6 +20,7 @@ pub mod dns_nsswitch;
 pub mod dns_nxdomain;
 pub mod dns_one_bad_resolver;
 pub mod dns_refused;
+pub mod dns_search_captured;
 pub mod dns_server_down;
 pub mod dns_server_unreachable;
 pub mod dns_servfail;
@@ -138,6 +139,7 @@ pub static ALL: &[&Cause] = &[
     &dns_nxdomain::CAUSE,
     &dns_one_bad_resolver::CAUSE,
     &dns_refused::CAUSE,
+    &dns_search_captured::CAUSE,
     &dns_server_down::CAUSE,
     &dns_server_unreachable::CAUSE,
     &dns_servfail::CAUSE,
@@ -257,6 +259,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("dns-nxdomain", include_str!("dns_nxdomain.rs")),
     ("dns-one-bad-resolver", include_str!("dns_one_bad_resolver.rs")),
     ("dns-refused", include_str!("dns_refused.rs")),
+    ("dns-search-captured", include_str!("dns_search_captured.rs")),
     ("dns-server-down", include_str!("dns_server_down.rs")),
     ("dns-server-unreachable", include_str!("dns_server_unreachable.rs")),
     ("dns-servfail", include_str!("dns_servfail.rs")),

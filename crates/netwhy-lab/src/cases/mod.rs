@@ -38,6 +38,8 @@ mod dns_nsswitch;
 mod dns_nxdomain;
 mod dns_one_bad_resolver;
 mod dns_refused;
+mod dns_rotate;
+mod dns_search_captured;
 mod dns_servfail;
 mod dns_stale_hosts;
 mod dns_timeout;
@@ -248,6 +250,8 @@ pub static ALL: &[&Case] = &[
     &dns_nxdomain::CASE,
     &dns_one_bad_resolver::CASE,
     &dns_refused::CASE,
+    &dns_rotate::CASE,
+    &dns_search_captured::CASE,
     &dns_servfail::CASE,
     &dns_stale_hosts::CASE,
     &dns_timeout::CASE,
