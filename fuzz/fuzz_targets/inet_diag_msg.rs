@@ -7,6 +7,6 @@ use netwhy_facts::{Family, Proto};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = (socket::socket(Proto::Tcp, bytes), socket::socket(Proto::Udp, bytes));
-    let _ = socket::tcp_info(netwhy_wire::netlink::Fixed(bytes));
+    let _ = netwhy_facts::socket::TcpInfo::from_kernel(bytes);
     let _ = std::str::from_utf8(bytes).map(|line| socket::proc_line(Proto::Tcp, Family::Inet6, line));
 });

@@ -25,6 +25,13 @@ pub(crate) const TCP_DIAG: Part = Part { module: "tcp_diag", symbol: "tcp_diag_d
 pub(crate) const UDP_DIAG: Part = Part { module: "udp_diag", symbol: "udp_diag_dump" };
 pub(crate) const RAW_DIAG: Part = Part { module: "raw_diag", symbol: "raw_diag_dump" };
 
+pub(crate) const UNIX_DIAG: Part = Part { module: "unix_diag", symbol: "unix_diag_dump" };
+pub(crate) const PACKET_DIAG: Part = Part { module: "af_packet_diag", symbol: "packet_diag_dump" };
+pub(crate) const NETLINK_DIAG: Part = Part { module: "netlink_diag", symbol: "netlink_diag_dump" };
+pub(crate) const VSOCK_DIAG: Part = Part { module: "vsock_diag", symbol: "vsock_diag_dump" };
+pub(crate) const MPTCP_DIAG: Part = Part { module: "mptcp_diag", symbol: "mptcp_diag_dump" };
+pub(crate) const SCTP_DIAG: Part = Part { module: "sctp_diag", symbol: "sctp_diag_dump" };
+
 impl Collector {
     /// `Missing` unless the part is loaded or built in.
     pub(crate) fn require(&self, part: Part) -> Result<(), CollectError> {

@@ -25,6 +25,12 @@ impl Collector {
         })
     }
 
+    /// What a process is called (comm), raw; `None` if there is no such process.
+    pub fn command(&self, pid: u32) -> Option<String> {
+        let name = read_text(&self.proc(&pid.to_string()).join("comm")).ok()?;
+        Some(name.strip_suffix('\n').unwrap_or(&name).to_owned())
+    }
+
     fn process(&self, pid: u32) -> Result<Option<Process>, CollectError> {
         let dir = self.proc(&pid.to_string());
         let stat = match read_text(&dir.join("stat")) {

@@ -8,6 +8,8 @@
 //! measures both.
 
 mod decode;
+mod holders;
+mod local;
 mod owners;
 mod procfs;
 
@@ -25,12 +27,14 @@ use netwhy_wire::inet_diag::{
 };
 
 pub(crate) use self::decode::state_word;
-pub use self::decode::{socket, tcp_info};
+pub use self::decode::{from_answer, mem, socket};
+pub use self::holders::{Hold, Holders, Task};
+pub use self::local::{netlink, netlink_line, packet, packet_line, unix, unix_line, vsock};
 pub use self::procfs::line as proc_line;
 
 use crate::collector::{Collector, read_text};
 use crate::error::CollectError;
-use crate::kernel::{Part, TCP_DIAG, UDP_DIAG};
+use crate::kernel::{MPTCP_DIAG, Part, RAW_DIAG, SCTP_DIAG, TCP_DIAG, UDP_DIAG};
 
 /// Connections described one by one; all are counted.
 const MAX_CONNECTIONS: usize = 16;
@@ -94,13 +98,39 @@ impl Collector {
         })
     }
 
-    /// Streams the answers to a listing of IP sockets; [`socket`] decodes them.
+    /// Streams the answers to a listing of IP sockets; [`socket`] decodes them. `Missing` where that would make
+    /// the kernel load the protocol's module: then `/proc/net` tells ([`Self::socket_lines`]).
     pub fn socket_listing(
         &self,
         request: &Request,
         each: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), CollectError> {
+        match request.protocol {
+            17 | 136 => self.require(UDP_DIAG)?,
+            255 => self.require(RAW_DIAG)?,
+            262 => self.require(MPTCP_DIAG)?,
+            132 => self.require(SCTP_DIAG)?,
+            _ => self.require(TCP_DIAG)?,
+        }
         self.netlink(Protocol::SockDiag, |diag| listing(diag, request, each))
+    }
+
+    /// Streams the sockets in a file of `/proc/net` that is laid out like `tcp`: poorer and slower than
+    /// [`Self::socket_listing`].
+    pub fn socket_lines(
+        &self,
+        file: &str,
+        proto: Proto,
+        family: Family,
+        mut each: impl FnMut(Socket) -> ControlFlow<()>,
+    ) -> Result<(), CollectError> {
+        let text = self.inside(|| read_text(&self.proc_net(file)))??;
+        for one in text.lines().skip(1).filter_map(|line| procfs::line(proto, family, line)) {
+            if each(one).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Listeners (UDP: bound sockets) of the flow's destination port in the machine's other namespaces, at
@@ -420,7 +450,7 @@ mod tests {
     fn damaged_answers_end_without_panic() {
         for (word, bytes) in recorded(RECORDED) {
             damage(&bytes, 500, |broken| _ = socket(proto(&word), broken));
-            damage(&bytes, 100, |broken| _ = tcp_info(netwhy_wire::netlink::Fixed(broken)));
+            damage(&bytes, 100, |broken| _ = netwhy_facts::socket::TcpInfo::from_kernel(broken));
         }
     }
 

@@ -7,8 +7,10 @@
 
 pub mod fast;
 pub mod flags;
+pub mod names;
 pub mod session;
 pub mod tools;
+pub mod write;
 
 pub use session::{Session, ToolError};
 

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod host;
 pub mod ipset;
 pub mod link;
+pub mod local_socket;
 pub mod locus;
 pub mod mib;
 pub mod names;

@@ -182,6 +182,30 @@ pub struct TcpInfo {
     pub total_rto: Option<u16>,
     pub total_rto_recoveries: Option<u16>,
     pub total_rto_time_ms: Option<u32>,
+    /// Segments acknowledged ahead of a hole (FACK).
+    #[serde(default)]
+    pub fackets: u32,
+    /// The ceiling of the pacing rate, bytes per second; all ones for none.
+    #[serde(default)]
+    pub max_pacing_rate: Option<u64>,
+    /// Segments with data received.
+    #[serde(default)]
+    pub data_segs_in: Option<u32>,
+    /// Segments with data sent.
+    #[serde(default)]
+    pub data_segs_out: Option<u32>,
+    /// Why the last fast open did not work: TFO_*; 0 for no failure.
+    #[serde(default)]
+    pub fastopen_client_fail: u8,
+    /// Segments received with the mark of congestion (since 6.18, as all that follows).
+    #[serde(default)]
+    pub received_ce: Option<u32>,
+    /// Bytes delivered with ECT(1), ECT(0) and CE, as the peer counted them (AccECN).
+    #[serde(default)]
+    pub delivered_ecn_bytes: Option<[u32; 3]>,
+    /// Bytes received with ECT(1), ECT(0) and CE.
+    #[serde(default)]
+    pub received_ecn_bytes: Option<[u32; 3]>,
 }
 
 impl TcpInfo {
@@ -257,6 +281,15 @@ impl TcpInfo {
             total_rto: try_u16(240),
             total_rto_recoveries: try_u16(242),
             total_rto_time_ms: try_u32(244),
+            fackets: u32_at(40),
+            max_pacing_rate: try_u64(112),
+            data_segs_in: try_u32(152),
+            data_segs_out: try_u32(156),
+            // Two bits beside the one of delivery_rate_app_limited.
+            fastopen_client_fail: if little { u8_at(7) >> 1 & 3 } else { u8_at(7) >> 5 & 3 },
+            received_ce: try_u32(248),
+            delivered_ecn_bytes: try_u32(260).and(Some([u32_at(252), u32_at(256), u32_at(260)])),
+            received_ecn_bytes: try_u32(272).and(Some([u32_at(264), u32_at(268), u32_at(272)])),
         })
     }
 }

@@ -160,6 +160,32 @@ pub fn thread_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
+/// Whether two tasks share one table of descriptors (kcmp(2)). `None`: the kernel does not say: built without
+/// it, one of them ended, or CAP_SYS_PTRACE is missing.
+#[must_use]
+pub fn same_files(a: u32, b: u32) -> Option<bool> {
+    /// `KCMP_FILES` of uapi `linux/kcmp.h`.
+    const KCMP_FILES: libc::c_long = 2;
+    // SAFETY: all arguments are numbers; the last two are not looked at for this comparison.
+    let order = unsafe {
+        libc::syscall(libc::SYS_kcmp, libc::c_long::from(a), libc::c_long::from(b), KCMP_FILES, 0, 0)
+    };
+    match order {
+        0 => Some(true),
+        1..=3 => Some(false),
+        _ => None,
+    }
+}
+
+/// Gives the calling thread a table of descriptors of its own, a copy of the one it shared (unshare(2)).
+pub fn unshare_files() -> Result<()> {
+    // SAFETY: the flag concerns the calling thread's descriptors only, which stay open.
+    match unsafe { libc::unshare(libc::CLONE_FILES) } {
+        0 => Ok(()),
+        _ => Err(SysError::new("unshare", "CLONE_FILES", Errno::last())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};

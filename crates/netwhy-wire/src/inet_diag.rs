@@ -3,10 +3,12 @@
 //! A [`Request`] names sockets by what every kernel can compare itself (states, ports, a cookie); a
 //! [`Filter`] is turned into the program the kernel runs over the sockets of a listing.
 
+mod answer;
 mod filter;
 
 use std::net::IpAddr;
 
+pub use answer::{Answer, AnswerError, attribute};
 pub use filter::{Compare, End, Filter, TooLarge};
 
 use crate::netlink::{Builder, TooLong};

@@ -143,7 +143,7 @@ fn related(a: &Process, b: &Process) -> bool {
 }
 
 /// `socket:[12345]`.
-fn inode_of(link: &[u8]) -> Option<u64> {
+pub(super) fn inode_of(link: &[u8]) -> Option<u64> {
     let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

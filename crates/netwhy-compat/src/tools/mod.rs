@@ -2,6 +2,7 @@
 
 pub mod conntrack;
 pub mod nft;
+pub mod ss;
 
 use crate::Tool;
 
@@ -10,4 +11,5 @@ use crate::Tool;
 pub static ALL: &[&Tool] = &[
     &conntrack::TOOL,
     &nft::TOOL,
+    &ss::TOOL,
 ];
