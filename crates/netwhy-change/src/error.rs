@@ -27,6 +27,16 @@ pub enum ChangeError {
     /// A message that cannot be expressed.
     #[error(transparent)]
     TooLong(#[from] TooLong),
+    /// A file could not be written.
+    #[error("{what} {path}: {}", errno.description())]
+    File {
+        /// What was attempted.
+        what: &'static str,
+        /// Its path.
+        path: String,
+        /// Why not.
+        errno: netwhy_sys::Errno,
+    },
     /// Words that do not parse.
     #[error("{0}")]
     Usage(String),

@@ -10,6 +10,7 @@ mod error;
 pub mod ipt;
 pub mod link;
 pub mod neigh;
+pub mod netns;
 pub mod nft;
 pub mod route;
 pub mod rule;

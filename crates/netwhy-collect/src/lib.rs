@@ -20,6 +20,7 @@ pub mod host;
 pub mod ipset;
 mod kernel;
 pub mod link;
+mod messages;
 pub mod mib;
 pub mod neigh;
 pub mod nfqueue;
@@ -39,4 +40,5 @@ pub mod xtables;
 
 pub use collector::Collector;
 pub use error::CollectError;
+pub use messages::{Heard, Listing};
 pub use scope::Scope;

@@ -7,6 +7,8 @@
 
 pub mod fast;
 pub mod flags;
+#[allow(dead_code, reason = "the verbs that change come next")]
+mod iproute;
 pub mod names;
 pub mod session;
 pub mod tools;

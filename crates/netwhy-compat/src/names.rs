@@ -23,6 +23,20 @@ struct Services {
 /// Transports that have ports in `services(5)`.
 const TRANSPORTS: &[&str] = &["tcp", "udp", "sctp", "dccp"];
 
+/// IP protocols that have a name without a file.
+const PROTOCOLS: [(u8, &str); 10] = [
+    (1, "icmp"),
+    (6, "tcp"),
+    (17, "udp"),
+    (33, "dccp"),
+    (47, "gre"),
+    (50, "esp"),
+    (51, "ah"),
+    (58, "ipv6-icmp"),
+    (132, "sctp"),
+    (136, "udplite"),
+];
+
 impl Names {
     /// Names from the files of a root directory: `/`, or a container's.
     #[must_use]
@@ -99,6 +113,27 @@ impl Names {
             })
             .get(&number)
             .map(String::as_str)
+    }
+
+    /// The number of an IP protocol by name or number.
+    #[must_use]
+    pub fn protocol_number(&self, word: &str) -> Option<u8> {
+        if let Ok(number) = word.parse() {
+            return Some(number);
+        }
+        let listed = self.lines("protocols").into_iter().find_map(|words| {
+            let [name, number, others @ ..] = &words[..] else { return None };
+            (name == word || others.iter().any(|other| other == word)).then(|| number.parse().ok())?
+        });
+        let known = || PROTOCOLS.iter().find(|(_, name)| *name == word).map(|(number, _)| *number);
+        listed.or_else(known)
+    }
+
+    /// The name of an IP protocol, also where the file is missing.
+    #[must_use]
+    pub fn known_protocol(&self, number: u8) -> Option<&str> {
+        let known = || PROTOCOLS.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
+        self.protocol(number.into()).or_else(known)
     }
 
     /// The name of an address in the hosts file. No name server is asked.

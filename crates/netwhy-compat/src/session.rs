@@ -37,14 +37,19 @@ impl Session<'_> {
     /// Says before a change what it does, and after it how to take it back. Goes to standard error, so that
     /// scripts that read the original's output see nothing new.
     pub fn announce(&mut self, what: &str, undo: Option<&str>) -> Result<(), ToolError> {
-        let shown = netwhy_render::escape::escape_terminal;
-        writeln!(self.err, "change: {}", shown(what))?;
-        match undo {
-            Some(undo) => writeln!(self.err, "undo:   {}", shown(undo))?,
-            None => writeln!(self.err, "undo:   none: what it removes cannot be made again")?,
-        }
-        Ok(())
+        announce(self.err, what, undo)
     }
+}
+
+/// As [`Session::announce`], for those who hold only its standard error.
+pub(crate) fn announce(err: &mut dyn Write, what: &str, undo: Option<&str>) -> Result<(), ToolError> {
+    let shown = netwhy_render::escape::escape_terminal;
+    writeln!(err, "change: {}", shown(what))?;
+    match undo {
+        Some(undo) => writeln!(err, "undo:   {}", shown(undo))?,
+        None => writeln!(err, "undo:   none: what it removes cannot be made again")?,
+    }
+    Ok(())
 }
 
 /// Why a tool ended early.

@@ -83,6 +83,7 @@ impl From<ChangeError> for LabError {
             ChangeError::Netlink { what, error } => LabError::Netlink { what, error },
             ChangeError::Batch(error) => LabError::Batch(error),
             ChangeError::TooLong(error) => LabError::TooLong(error),
+            error @ ChangeError::File { .. } => LabError::Unexpected(error.to_string()),
             ChangeError::Usage(text) => LabError::Usage(text),
             ChangeError::Unexpected(text) => LabError::Unexpected(text),
         }

@@ -77,6 +77,17 @@ impl Mount {
         Mount::new("mount slave", Path::new("none"), target, "", flags, "")
     }
 
+    /// Lets mounts below `target` appear in every copy of it and the other way round.
+    pub fn make_shared(target: &Path) -> Result<Self> {
+        let flags = libc::MS_REC | libc::MS_SHARED;
+        Mount::new("mount shared", Path::new("none"), target, "", flags, "")
+    }
+
+    /// Shows `source`, a directory with everything mounted below it, at `target`.
+    pub fn bind_all(source: &Path, target: &Path) -> Result<Self> {
+        Mount::new("mount bind", source, target, "", libc::MS_BIND | libc::MS_REC, "")
+    }
+
     /// Shows `source`, a file or a directory, at `target`.
     pub fn bind(source: &Path, target: &Path) -> Result<Self> {
         Mount::new("mount bind", source, target, "", libc::MS_BIND, "")

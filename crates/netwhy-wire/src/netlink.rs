@@ -5,9 +5,11 @@
 
 mod build;
 mod read;
+mod table;
 
 pub use build::{Builder, Nest, TooLong};
 pub use read::{Attribute, AttributeError, Attributes, Fixed, Message, MessageError, Messages, Problem};
+pub use table::Table;
 
 /// Everything in netlink starts on a multiple of four bytes (`NLMSG_ALIGNTO`, `NLA_ALIGNTO`).
 #[must_use]

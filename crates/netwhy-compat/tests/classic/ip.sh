@@ -34,6 +34,7 @@ try bridge vlan add dev p0 vid 10-12
 try bridge vlan add dev p0 vid 20 pvid untagged
 bridge fdb add 02:aa:00:00:00:01 dev p0 master static
 try bridge fdb add 02:aa:00:00:00:02 dev p0 master vlan 10 static
+for i in 2 3 4; do ip neigh add 192.168.1.$i lladdr 02:00:00:00:00:11 dev eth0 nud permanent; done
 ip link add vx0 address 02:00:00:00:00:30 type vxlan id 42 local 192.168.1.10 remote 192.168.1.2 dstport 4789 ttl 64 nolearning
 ip link add vx1 address 02:00:00:00:00:31 type vxlan id 43 group 239.1.1.1 dev eth0 dstport 8472 udpcsum
 bridge fdb append 00:00:00:00:00:00 dev vx0 dst 192.168.1.3

@@ -231,11 +231,18 @@ fn listens(child: &mut Child) -> Result<(), String> {
             }
             return Err(format!("it ended early with {status}: {words}"));
         }
+        // Columns: sk, Eth, Pid, Groups, ..., Inode; which are its own, its descriptors say.
         let sockets = std::fs::read_to_string("/proc/net/netlink").unwrap_or_default();
+        let own: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok()?.to_str().map(str::to_owned))
+            .collect();
         let joined = sockets.lines().any(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.get(2) == Some(&pid.to_string().as_str())
-                && fields.get(3).is_some_and(|groups| *groups != "00000000")
+            let listening = fields.get(3).is_some_and(|groups| *groups != "00000000");
+            listening && fields.last().is_some_and(|inode| own.contains(&format!("socket:[{inode}]")))
         });
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let asleep = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'));
@@ -285,6 +292,24 @@ fn equivalent(compare: Compare, real: &str, ours: &str) -> bool {
     }
 }
 
+/// Of two long lines the part where they begin to differ.
+fn around<'a>(one: &'a str, other: &'a str) -> (&'a str, &'a str) {
+    const LONG: usize = 300;
+    if one.len().max(other.len()) < LONG {
+        return (one, other);
+    }
+    let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let part = |text: &'a str| {
+        let start = (0..=same.saturating_sub(80)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (start..=(start + LONG).min(text.len()))
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(start);
+        text.get(start..end).unwrap_or(text)
+    };
+    (part(one), part(other))
+}
+
 /// The lines that differ.
 fn detail(real: &Said, ours: &Said) -> String {
     let mut text = String::new();
@@ -307,8 +332,8 @@ fn detail(real: &Said, ours: &Said) -> String {
             }
             if one != other && left > 0 {
                 left -= 1;
-                text.push_str(&format!("    {name} real: {}\n", one.unwrap_or("(end)")));
-                text.push_str(&format!("    {name} ours: {}\n", other.unwrap_or("(end)")));
+                let (one, other) = around(one.unwrap_or("(end)"), other.unwrap_or("(end)"));
+                text.push_str(&format!("    {name} real: {one}\n    {name} ours: {other}\n"));
             }
         }
     }
