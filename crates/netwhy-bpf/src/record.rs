@@ -18,6 +18,8 @@ pub enum Value {
     Uint(u64),
     /// A truth value.
     Bool(bool),
+    /// Bytes of `buf`.
+    Bytes(Vec<u8>),
     /// Text, without what could move a terminal's cursor.
     Text(String),
     /// Of an enumeration: its number, and its name where the kernel has one for it.
@@ -66,6 +68,7 @@ impl Value {
             Value::Text(text) | Value::Enum(_, Some(text)) => text.as_str().into(),
             Value::Addr(addr) => addr.to_string().into(),
             Value::Stack(frames) => frames.as_slice().into(),
+            Value::Bytes(bytes) => bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into(),
             Value::Parts(parts) if parts.iter().any(|(name, _)| !name.is_empty()) => {
                 parts.iter().map(|(name, value)| (name.clone(), value.json())).collect()
             }
@@ -142,6 +145,11 @@ impl Reader<'_> {
                     }
                     _ => Value::Absent,
                 }
+            }
+            Shape::Buf { .. } => {
+                let length = u32_at(bytes, 0) as usize;
+                let rest = bytes.get(4..).unwrap_or_default();
+                Value::Bytes(rest.get(..length).unwrap_or(rest).to_vec())
             }
             Shape::Kstack { depth, .. } => match self.frames(word, *depth) {
                 Some(frames) => {

@@ -13,6 +13,7 @@
 //! | [`mount`] | mounts inside a mount namespace of one's own |
 //! | [`socket`] | TCP, UDP, echo and raw sockets with the options and the error queue a probe needs |
 //! | [`packet`] | frames as devices see them: a capture ring, and sending raw ones |
+//! | [`passing`] | hands descriptors from process to process |
 //! | [`filter`] | classic BPF programs on sockets |
 //! | [`bpf`] | programs, maps and links, one's own and those others have attached |
 //! | [`perf`] | clocks, software events and tracepoints that run a program |
@@ -48,6 +49,7 @@ pub mod mount;
 pub mod netlink;
 pub mod netns;
 pub mod packet;
+pub mod passing;
 pub mod perf;
 pub mod poll;
 pub mod process;

@@ -77,6 +77,14 @@ enum Format {
     Family,
     /// Name of an ethertype.
     Ether,
+    /// Type and code of an ICMP message, `type * 256 + code`.
+    Icmp,
+    /// Code of a DNS answer.
+    Rcode,
+    /// Name asked for in the question of a DNS message.
+    DnsName,
+    /// Type asked for there.
+    DnsType,
 }
 
 impl Format {
@@ -104,6 +112,10 @@ impl Format {
             "socktype" => Format::Socktype,
             "family" => Format::Family,
             "ether" => Format::Ether,
+            "icmp" => Format::Icmp,
+            "rcode" => Format::Rcode,
+            "dnsname" => Format::DnsName,
+            "dnstype" => Format::DnsType,
             _ => return None,
         })
     }
@@ -332,6 +344,17 @@ fn write_one(out: &mut String, format: Format, value: &Value, names: &mut Names)
             };
             out.write_str(&text)
         }
+        (Format::DnsName, _) => match value {
+            Value::Bytes(bytes) => {
+                let (name, _) = Names::dns_question(bytes);
+                out.write_str(&netwhy_render::escape::escape_terminal(&name))
+            }
+            _ => out.write_str("-"),
+        },
+        (Format::DnsType, _) => match value {
+            Value::Bytes(bytes) => out.write_str(&Names::dns_question(bytes).1),
+            _ => out.write_str("-"),
+        },
         (Format::Plain, _) | (_, None) => out.write_str(&plain(value)),
         (Format::Wall, Some(_)) => out.write_str(names.wall(small())),
         (Format::Since, Some(_)) => {
@@ -354,6 +377,8 @@ fn write_one(out: &mut String, format: Format, value: &Value, names: &mut Names)
         (Format::Socktype, Some(n)) => out.write_str(&Names::socket_type(n)),
         (Format::Family, Some(n)) => out.write_str(&Names::family(n)),
         (Format::Ether, Some(n)) => out.write_str(&Names::ethertype(n)),
+        (Format::Icmp, Some(n)) => out.write_str(&Names::icmp(n)),
+        (Format::Rcode, Some(n)) => out.write_str(&Names::rcode(n)),
     };
 }
 
@@ -375,6 +400,7 @@ fn plain(value: &Value) -> String {
         }
         Value::Addr(addr) => addr.to_string(),
         Value::Stack(frames) => frames.join(";"),
+        Value::Bytes(bytes) => bytes.iter().map(|b| format!("{b:02x}")).collect(),
         Value::Parts(parts) => parts.iter().map(|(_, value)| plain(value)).collect::<Vec<_>>().join(","),
     }
 }

@@ -164,6 +164,83 @@ impl Names {
         }
     }
 
+    /// An ICMP error by type and code (RFC 792, RFC 1812).
+    pub(crate) fn icmp(n: i128) -> String {
+        let name = match (n / 256, n % 256) {
+            (3, 0) => "net-unreachable",
+            (3, 1) => "host-unreachable",
+            (3, 2) => "protocol-unreachable",
+            (3, 3) => "port-unreachable",
+            (3, 4) => "fragmentation-needed",
+            (3, 5) => "source-route-failed",
+            (3, 9) => "net-prohibited",
+            (3, 10) => "host-prohibited",
+            (3, 13) => "admin-prohibited",
+            (5, 0 | 1) => "redirect",
+            (11, 0) => "ttl-exceeded",
+            (11, 1) => "reassembly-exceeded",
+            (12, _) => "parameter-problem",
+            (kind, code) => return format!("type {kind} code {code}"),
+        };
+        name.to_owned()
+    }
+
+    /// Code of a DNS answer (RFC 1035, RFC 2136); 4096 is ours: the query was sent again.
+    pub(crate) fn rcode(n: i128) -> String {
+        match n {
+            4096 => "RETRY".to_owned(),
+            n => of(
+                &[
+                    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+                    "NXRRSET", "NOTAUTH", "NOTZONE",
+                ],
+                n,
+            ),
+        }
+    }
+
+    /// Name and type of a question, as far as the bytes go.
+    pub(crate) fn dns_question(bytes: &[u8]) -> (String, String) {
+        let mut name = String::new();
+        let mut rest = bytes;
+        loop {
+            let Some((&length, after)) = rest.split_first() else { return (name + "...", "-".to_owned()) };
+            rest = after;
+            if length == 0 {
+                break;
+            }
+            // A question's name is never compressed: anything longer is no label.
+            let Some((label, after)) = rest.split_at_checked(usize::from(length)).filter(|_| length < 64)
+            else {
+                return (name + "...", "-".to_owned());
+            };
+            if !name.is_empty() {
+                name.push('.');
+            }
+            name.push_str(&String::from_utf8_lossy(label));
+            rest = after;
+        }
+        let kind = match rest.first_chunk::<2>().map(|b| u16::from_be_bytes(*b)) {
+            None => "-".to_owned(),
+            Some(1) => "A".to_owned(),
+            Some(2) => "NS".to_owned(),
+            Some(5) => "CNAME".to_owned(),
+            Some(6) => "SOA".to_owned(),
+            Some(12) => "PTR".to_owned(),
+            Some(15) => "MX".to_owned(),
+            Some(16) => "TXT".to_owned(),
+            Some(28) => "AAAA".to_owned(),
+            Some(33) => "SRV".to_owned(),
+            Some(43) => "DS".to_owned(),
+            Some(48) => "DNSKEY".to_owned(),
+            Some(64) => "SVCB".to_owned(),
+            Some(65) => "HTTPS".to_owned(),
+            Some(255) => "ANY".to_owned(),
+            Some(n) => n.to_string(),
+        };
+        (if name.is_empty() { ".".to_owned() } else { name }, kind)
+    }
+
     pub(crate) fn ethertype(n: i128) -> String {
         match n {
             0x0800 => "IPv4".to_owned(),
@@ -190,6 +267,21 @@ mod tests {
         assert_eq!(Names::neighbour(3), "0x3");
         assert_eq!(Names::new().user(0), "root");
         assert_eq!(Names::new().user(4_000_000_000), "4000000000");
+    }
+
+    #[test]
+    fn a_question_is_read_as_far_as_it_goes() {
+        let ask = |bytes: &[u8]| Names::dns_question(bytes);
+        assert_eq!(ask(b"\x07example\x03com\0\0\x1c\0\x01"), ("example.com".to_owned(), "AAAA".to_owned()));
+        assert_eq!(ask(b"\0\0\x02"), (".".to_owned(), "NS".to_owned()));
+        assert_eq!(ask(b"\x07exam"), ("...".to_owned(), "-".to_owned()));
+        assert_eq!(ask(b"\x01a\xc0\x0c"), ("a...".to_owned(), "-".to_owned()));
+        assert_eq!(ask(b""), ("...".to_owned(), "-".to_owned()));
+        assert_eq!(
+            (Names::icmp(3 * 256 + 3), Names::icmp(13 * 256)),
+            ("port-unreachable".into(), "type 13 code 0".into())
+        );
+        assert_eq!(Names::rcode(3), "NXDOMAIN");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Show<'a> {
     clears: bool,
     /// Whether the load of the system is shown before each table.
     load: bool,
+    /// A histogram has been shown last.
+    drawn: bool,
     /// Maps waiting for others they are joined with.
     waiting: Vec<(String, Vec<(Value, Value)>)>,
 }
@@ -56,6 +58,7 @@ impl<'a> Show<'a> {
                 && !call.json
                 && std::io::stdout().is_terminal(),
             load: tool.takes("nosummary") && !call.on("nosummary"),
+            drawn: false,
             waiting: Vec::new(),
         }
     }
@@ -117,8 +120,8 @@ impl<'a> Show<'a> {
     }
 
     fn histogram(&mut self, table: &Table<'_>, unit: &str, key: Option<&Column>) -> std::io::Result<()> {
-        // The first of a tool's histograms that says something begins an interval.
         self.stamp()?;
+        self.drawn = true;
         if self.json {
             for (key, value) in &table.rows {
                 let fields = [("key".to_owned(), key.json()), ("value".to_owned(), value.json())];
@@ -145,8 +148,8 @@ impl<'a> Show<'a> {
         rows: Vec<R>,
         json: impl Fn(&R) -> (serde_json::Value, serde_json::Value),
     ) -> std::io::Result<()> {
-        // A tool with a histogram shows its table beside it.
-        if self.tool.histograms.is_empty() && at == 0 {
+        // A table that follows a histogram belongs to it.
+        if !std::mem::take(&mut self.drawn) {
             self.stamp()?;
         }
         if self.json {

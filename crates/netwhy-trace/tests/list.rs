@@ -84,6 +84,7 @@ fn headers_say_what_the_scripts_do() {
                 "wide" | "csv" | "times" | "clock" | "duration" | "rolling" | "nosummary" => true,
                 _ => false,
             };
+            // A positional interval has no other reader than `$1`.
             let by_name = body.contains(&format!("getopt(\"{}\"", opt.sets))
                 || body.contains(&format!("//#if opt {}", opt.sets))
                 || body.contains(&format!("//#if not opt {}", opt.sets));

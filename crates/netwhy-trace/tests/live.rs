@@ -5,5 +5,6 @@
 mod live {
     mod more;
     mod net;
+    mod packets;
     mod tcp;
 }

@@ -152,9 +152,17 @@ impl Gen<'_, '_> {
         self.peek(base, head, Width::D, 8);
         self.a.store(Width::D, 10, header, 0);
         self.peek(base, network, Width::H, 2);
+        // A packet that has just come from its device has no network header yet: it is where the data begins.
+        let (known, found) = (self.a.label(), self.a.label());
+        self.a.branch(cond::NE, 0, Src::Imm(0), known);
+        self.peek(base, at(self, "data")?, Width::D, 8);
+        self.a.store(Width::D, 10, header, 0);
+        self.a.jump(found);
+        self.a.bind(known);
         self.a.load(Width::D, 1, 10, header);
         self.a.alu(alu::ADD, 1, Src::Reg(0));
         self.a.store(Width::D, 10, header, 1);
+        self.a.bind(found);
         self.peek(header, 0, Width::B, 1);
         let (v6, ports, end) = (self.a.label(), self.a.label(), self.a.label());
         self.a.mov(1, 0);
