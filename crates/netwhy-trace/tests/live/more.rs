@@ -96,7 +96,8 @@ fn tcpretrans_shows_a_syn_sent_again_and_counts_by_flow() {
     let seen = trace(&kernel, "tcpretrans", &["-c", "--netns", &netns], until_done(&done, work), |_| {
         done.load(Ordering::Acquire)
     });
-    assert!(seen.line(&[to, "1"]).is_some(), "{}", seen.text());
+    let counted = seen.line(&[to]).unwrap_or_else(|| panic!("{}", seen.text()));
+    assert!(counted[2].parse::<u64>().unwrap() >= 1, "{counted:?}");
 }
 
 #[test]

@@ -309,3 +309,17 @@ fn fib_shows_what_a_lookup_found_and_what_not() {
             && seen.line(&[&pid(), "203.0.113.9", "EAGAIN", "-"]).is_some()
     });
 }
+
+#[test]
+fn gethostlatency_shows_the_name_a_program_waits_for() {
+    let Some(kernel) = kernel() else { return };
+    let work = || {
+        use std::net::ToSocketAddrs;
+        let _ = ("localhost", 80).to_socket_addrs().unwrap().next();
+    };
+    let seen = trace(&kernel, "gethostlatency", &["-p", &pid()], work, |seen| {
+        seen.line(&[&pid(), "localhost"]).is_some()
+    });
+    let line = seen.line(&["localhost"]).unwrap();
+    assert!(line[line.len() - 2].parse::<f64>().unwrap() > 0.0, "{line:?}");
+}
