@@ -25,6 +25,9 @@ pub struct Question {
     pub flows: Vec<Flow>,
     /// Wall-clock budget in milliseconds.
     pub budget_ms: u64,
+    /// Options that change what is asked (`-4`, `--mark 5`) and have to be typed to ask the same again.
+    #[serde(default)]
+    pub asked_with: Vec<String>,
 }
 
 /// Scenario of a question.

@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use netwhy_sys::Errno;
+use netwhy_sys::poll::{self, Interest};
+use netwhy_sys::socket::{Family, Kind, Socket};
 
 use crate::error::{LabError, Result};
 
@@ -16,7 +19,8 @@ pub const PATIENCE: Duration = Duration::from_millis(700);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// `tcp`, `udp`, `tls`, `http`, `tcp16`: sixteen connections one after the
-    /// other, or `udp-from-5060`: always from this port.
+    /// other, `udp-from-5060`: always from this port, or
+    /// `tcp-bound-203.0.113.9`: from this address.
     pub scheme: String,
     /// Name or address.
     pub host: String,
@@ -107,6 +111,10 @@ fn try_once(target: &Target, patience: Duration) -> Result<(), String> {
                 let port = scheme.trim_start_matches("udp-from-").parse();
                 udp(address, port.map_err(|_| format!("scheme {scheme}?"))?, patience)
             }
+            scheme if scheme.starts_with("tcp-bound-") => {
+                let source = scheme.trim_start_matches("tcp-bound-").parse();
+                bound(source.map_err(|_| format!("scheme {scheme}?"))?, address, patience)
+            }
             "tls" => crate::serve::tls::greet(address, &target.host, patience),
             other => Err(format!("scheme {other}?")),
         };
@@ -118,9 +126,28 @@ fn try_once(target: &Target, patience: Duration) -> Result<(), String> {
     Err(last)
 }
 
+/// As [`tcp`], from an address of its choice.
+fn bound(source: IpAddr, address: SocketAddr, patience: Duration) -> Result<(), String> {
+    let failed = |phase: &str, error: netwhy_sys::SysError| format!("{phase} {:?}", error.errno);
+    let socket = Socket::open(Family::of(source), Kind::Tcp).map_err(|e| failed("socket", e))?;
+    socket.bind((source, 0).into()).map_err(|e| failed("bind", e))?;
+    socket.connect(address).map_err(|e| failed("connect", e))?;
+    let ready = poll::poll(&[(socket.as_fd(), Interest::WRITE)], Some(Instant::now() + patience));
+    if !ready.map_err(|e| failed("connect", e))?.iter().any(|one| one.any()) {
+        return Err("connect timeout".to_owned());
+    }
+    match socket.take_error().map_err(|e| failed("connect", e))? {
+        Some(errno) => Err(format!("connect {errno:?}")),
+        None => hello(socket.into_tcp_stream().map_err(|e| failed("connect", e))?, patience),
+    }
+}
+
 /// Connects, says a word and waits for it to come back.
 fn tcp(address: SocketAddr, patience: Duration) -> Result<(), String> {
-    let mut stream = TcpStream::connect_timeout(&address, patience).map_err(|e| named("connect", &e))?;
+    hello(TcpStream::connect_timeout(&address, patience).map_err(|e| named("connect", &e))?, patience)
+}
+
+fn hello(mut stream: TcpStream, patience: Duration) -> Result<(), String> {
     let hello = |error: std::io::Error| named("hello", &error);
     stream.set_read_timeout(Some(patience)).map_err(hello)?;
     stream.write_all(b"hello").map_err(hello)?;

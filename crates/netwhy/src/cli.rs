@@ -110,6 +110,9 @@ pub(crate) struct ConnectArgs {
     /// Device the victim's socket is bound to; for --inbound and --transit the device of arrival
     #[arg(long, value_name = "IF")]
     pub(crate) dev: Option<String>,
+    /// Address the victim sends from (bind)
+    #[arg(long, value_name = "IP")]
+    pub(crate) source: Option<IpAddr>,
     /// Wall-clock budget in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
     pub(crate) timeout: f64,

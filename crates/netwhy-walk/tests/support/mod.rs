@@ -439,6 +439,7 @@ pub fn question(
         family: None,
         flows: vec![fl.clone()],
         budget_ms: 5000,
+        asked_with: Vec::new(),
     };
     (q, fl)
 }

@@ -127,6 +127,7 @@ impl Asked {
             family: None,
             flows: Vec::new(),
             budget_ms: 5000,
+            asked_with: Vec::new(),
         }
     }
 }
