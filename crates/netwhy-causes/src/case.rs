@@ -241,6 +241,13 @@ impl<'a> Case<'a> {
         let ms = a.elapsed_us as f64 / 1000.0;
         let (text, value) = match &a.outcome {
             Outcome::Ok => (format!("{} answered after {ms:.1} ms", self.flow.target()), "ok".to_string()),
+            Outcome::Error { call, name, .. } if call == "bind" => (
+                format!(
+                    "bind() to {} failed with {name} after {ms:.1} ms",
+                    self.flow.src.map_or("the source address".into(), |s| s.to_string())
+                ),
+                name.clone(),
+            ),
             Outcome::Error { call, name, .. } => (
                 format!("{call}() to {} failed with {name} after {ms:.1} ms", self.flow.target()),
                 name.clone(),
@@ -258,10 +265,17 @@ impl<'a> Case<'a> {
                 if *reset { "reset" } else { "closed" }.to_string(),
             ),
         };
+        // As the question is asked: from the address that was named.
+        let asked = self.question.asked_with.iter().position(|word| word == "--source");
+        let source = asked.and_then(|at| self.question.asked_with.get(at + 1));
+        let (nc, ping) = match source {
+            Some(source) => (format!(" -s {source}"), format!(" -I {source}")),
+            None => (String::new(), String::new()),
+        };
         let command = match (a.proto, self.flow.dst) {
-            (Proto::Tcp, dst) => format!("nc -vz -w 3 {dst} {}", self.flow.dport),
-            (Proto::Udp, dst) => format!("nc -vzu -w 3 {dst} {}", self.flow.dport),
-            (Proto::Icmp, dst) => format!("ping -c 1 {dst}"),
+            (Proto::Tcp, dst) => format!("nc -vz -w 3{nc} {dst} {}", self.flow.dport),
+            (Proto::Udp, dst) => format!("nc -vzu -w 3{nc} {dst} {}", self.flow.dport),
+            (Proto::Icmp, dst) => format!("ping -c 1{ping} {dst}"),
         };
         Some(
             Evidence::new("attempt", text, a.proto.name()).value(value).window(a.elapsed_us).command(command),
@@ -372,6 +386,10 @@ impl<'a> Case<'a> {
         }
         if let Some(from) = q.from {
             text.push_str(&format!(" --from {from}"));
+        }
+        for word in &q.asked_with {
+            text.push(' ');
+            text.push_str(&crate::fix::quote(word));
         }
         text
     }

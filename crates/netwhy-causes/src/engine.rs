@@ -611,6 +611,7 @@ mod tests {
             family: None,
             flows: vec![flow()],
             budget_ms: 5000,
+            asked_with: Vec::new(),
         }
     }
 

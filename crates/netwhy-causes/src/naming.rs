@@ -283,6 +283,7 @@ mod tests {
             family: None,
             flows: vec![],
             budget_ms: 5000,
+            asked_with: Vec::new(),
         };
         crate::engine::judge(&facts, &question, &[]).causes.into_iter().map(|c| c.id).collect()
     }

@@ -229,6 +229,7 @@ impl Scene {
             family: None,
             flows: vec![flow.clone()],
             budget_ms: 5000,
+            asked_with: Vec::new(),
         };
         let mut scene = Self {
             facts: Facts::new(),

@@ -11,6 +11,9 @@
 //! Probes with the don't-fragment bit: small ones are answered, large ones vanish without any ICMP message, and the
 //! boundary lies below the MTU of this host's own device.
 //!
+//! Where the target answers no echo: the question is asked again on connections that announce and send small segments
+//! only. They are answered, and the plain one is not.
+//!
 //! ## Look-alikes
 //! A path that loses everything (path-or-remote-drop): small probes vanish too. Path MTU discovery that works: a router
 //! answers the large probe with its MTU. A slow or silent service: large probes are answered.
@@ -22,9 +25,9 @@
 //! ## References
 //! RFC 1191, RFC 8201, RFC 2923, RFC 8899; ip-route(8) mtu, tcp(7) tcp_mtu_probing.
 
-use netwhy_facts::path::{PathMtus, Paths};
+use netwhy_facts::path::{PathMtu, PathMtus, Paths};
 use netwhy_facts::question::Scenario;
-use netwhy_facts::{Locus, Role};
+use netwhy_facts::{Locus, Proto, Role};
 
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
@@ -46,7 +49,13 @@ pub static CAUSE: Cause = Cause {
 
 fn judge(case: &Case<'_>) -> Verdict {
     let Some(all) = case.facts.latest::<PathMtus>().value() else { return Verdict::Silent };
-    let Some(mtu) = all.0.iter().find(|m| m.dst == case.flow.dst) else { return Verdict::Silent };
+    let of_flow = || all.0.iter().filter(|m| m.dst == case.flow.dst);
+    // Echo says more where it is answered.
+    let by_echo = of_flow().find(|m| m.proto == Proto::Icmp && m.passes.is_some());
+    let Some(mtu) = by_echo.or_else(|| of_flow().last()) else { return Verdict::Silent };
+    if mtu.proto == Proto::Tcp {
+        return by_connection(case, mtu);
+    }
     let (v, command) = if case.flow.dst.is_ipv4() { (28, "ping -M do") } else { (48, "ping -6 -M do") };
     let evidence = |text: String| {
         Evidence::new("path-mtu", text, "DF probes")
@@ -108,6 +117,42 @@ fn judge(case: &Case<'_>) -> Verdict {
     .proven()
 }
 
+/// Where the target answers no echo: connections with small segments against the plain one.
+fn by_connection(case: &Case<'_>, mtu: &PathMtu) -> Verdict {
+    let target = case.flow.target();
+    let evidence = |text: String| {
+        Evidence::new("path-mtu", text, "connections with small segments (TCP_MAXSEG)")
+            .value(serde_json::json!({"passes": mtu.passes, "fails": mtu.fails, "local_mtu": mtu.local_mtu}))
+            .command(format!("tcpdump -nnv host {} and port {}", case.flow.dst, case.flow.dport))
+    };
+    let (Some(passes), true) = (mtu.passes, mtu.black_hole) else {
+        return Verdict::ruled_out(
+            "a connection with small segments gets no answer either",
+            vec![evidence("packets of 576 bytes at most, and no answer either".into())],
+        );
+    };
+    Finding::new(
+        Locus::RemoteEndpoint { address: case.flow.dst, port: case.flow.dport, proto: case.flow.proto },
+        format!(
+            "{target} answers on a connection whose packets have at most {passes} bytes, and not on one with this host's MTU of {}: larger packets vanish on the way, in one direction or the other, without an ICMP message",
+            mtu.local_mtu
+        ),
+    )
+    .maybe(case.ev_attempt())
+    .evidence(evidence(format!("answered with packets of at most {passes} bytes, not with {}", mtu.local_mtu)))
+    .fix(Fix::act("on the router before the small link: let ICMP \"fragmentation needed\" (ICMPv6 \"packet too big\") out, or clamp the MSS there"))
+    .fix(
+        Fix::act(format!(
+            "until then, here: let connections announce small segments (ip route ... advmss {} mtu {passes})",
+            passes.saturating_sub(if case.flow.dst.is_ipv4() { 40 } else { 60 })
+        ))
+        .risk("every flow by that route sends smaller packets"),
+    )
+    .verify(case.ask_again())
+    .outside()
+    .proven()
+}
+
 #[cfg(test)]
 mod tests {
     use netwhy_facts::Proto;
@@ -146,6 +191,17 @@ mod tests {
         ruled_out(client(PathMtu { passes: None, black_hole: false, ..search() }).judge(&CAUSE));
         let wide = PathMtu { passes: Some(1500), fails: None, black_hole: false, ..search() };
         ruled_out(client(wide).judge(&CAUSE));
+    }
+
+    #[test]
+    fn where_echo_is_filtered_small_segments_tell() {
+        let by_tcp = PathMtu { proto: Proto::Tcp, passes: Some(1260), fails: Some(1500), ..search() };
+        let no_echo = PathMtu { passes: None, fails: None, black_hole: false, ..search() };
+        let scene = |tcp: PathMtu| client(no_echo.clone()).with(PathMtus(vec![no_echo.clone(), tcp]));
+        let f = proven(scene(by_tcp.clone()).judge(&CAUSE));
+        assert!(f.outside && f.summary.contains("at most 1260 bytes"), "{}", f.summary);
+        let dead = PathMtu { passes: None, black_hole: false, ..by_tcp };
+        assert!(ruled_out(scene(dead).judge(&CAUSE)).contains("small segments"));
     }
 
     #[test]

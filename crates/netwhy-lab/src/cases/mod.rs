@@ -2,6 +2,7 @@
 //! Every case, one file each.
 
 mod accept_queue_full;
+mod addr_missing;
 mod arp_ignored;
 mod bridge_port_blocked;
 mod bridge_port_missing;
@@ -112,6 +113,7 @@ mod outside_http_silent;
 mod outside_http_unavailable;
 mod outside_loop;
 mod outside_mtu_blackhole;
+mod outside_mtu_no_echo;
 mod outside_no_route;
 mod outside_not_arriving;
 mod outside_not_listening;
@@ -214,6 +216,7 @@ use crate::case::Case;
 #[rustfmt::skip]
 pub static ALL: &[&Case] = &[
     &accept_queue_full::CASE,
+    &addr_missing::CASE,
     &arp_ignored::CASE,
     &bridge_port_blocked::CASE,
     &bridge_port_missing::CASE,
@@ -324,6 +327,7 @@ pub static ALL: &[&Case] = &[
     &outside_http_unavailable::CASE,
     &outside_loop::CASE,
     &outside_mtu_blackhole::CASE,
+    &outside_mtu_no_echo::CASE,
     &outside_no_route::CASE,
     &outside_not_arriving::CASE,
     &outside_not_listening::CASE,

@@ -275,6 +275,7 @@ fn question(shot: &Shot) -> (Question, Flow) {
         family: Some(Family::of(&p.dst)),
         flows: vec![flow.clone()],
         budget_ms: 5000,
+        asked_with: Vec::new(),
     };
     (question, flow)
 }

@@ -9,8 +9,10 @@ use netwhy_causes::case::Fate;
 use netwhy_causes::engine::{FlowPaths, Judgement};
 use netwhy_causes::report::{Confidence, Overall};
 use netwhy_facts::attempt::{Attempt, Attempts};
-use netwhy_facts::path::{NeighProbes, PathMtus, Paths};
+use netwhy_facts::link::Links;
+use netwhy_facts::path::{NeighProbes, PathMtu, PathMtus, Paths};
 use netwhy_facts::question::{App, Role};
+use netwhy_facts::route::{FibAnswers, FibResult};
 use netwhy_facts::tls::{HttpAnswers, TlsHandshakes, TlsOutcome};
 use netwhy_facts::{Proto, Reading};
 
@@ -20,6 +22,10 @@ use super::Session;
 const MAX_PATHS: usize = 2;
 /// How long an attempt with one thing changed is waited for; less than it takes to repeat a SYN.
 const TRIAL: Duration = Duration::from_millis(700);
+/// How long a connection with small segments is given to be answered.
+const SMALL: Duration = Duration::from_millis(900);
+/// The segments it takes: what every IPv4 host accepts (RFC 9293 section 3.7.1), and what fits IPv6's smallest MTU.
+const SEGMENTS: [u16; 2] = [536, 1220];
 /// Other source ports that a vanished request is sent from.
 const OTHER_PORTS: u32 = 4;
 /// How long the holders of an address on the link are waited for.
@@ -49,7 +55,7 @@ impl Session {
             let victim = netwhy_ask::Victim {
                 mark: self.options.mark,
                 device: trial.device.clone().or_else(|| self.options.dev.clone()),
-                source: trial.source,
+                source: trial.source.or(self.options.source),
             };
             let deadline = (Instant::now() + TRIAL).min(self.deadline());
             let stop = || self.is_interrupted();
@@ -129,8 +135,11 @@ impl Session {
                 (s.variant, syn)
             })
             .collect();
-        let victim =
-            netwhy_ask::Victim { mark: self.options.mark, device: self.options.dev.clone(), source: None };
+        let victim = netwhy_ask::Victim {
+            mark: self.options.mark,
+            device: self.options.dev.clone(),
+            source: self.options.source,
+        };
         let (interrupted, budget) = (self.interrupted, &self.budget);
         let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
         let wait = Wait { deadline: (Instant::now() + TRIAL).min(self.deadline()), stop: &stop };
@@ -205,7 +214,89 @@ impl Session {
         {
             let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
             let mtu = netwhy_ask::pmtu::search(flow, &self.budget, &wait);
-            self.facts.put(mtu.map(|m| PathMtus(vec![m])));
+            // Where echo is filtered, or not for this user, sizes of echo tell nothing: those of a connection do.
+            let told = mtu.value().is_some_and(|m| m.passes.is_some());
+            let local_mtu = mtu.value().map(|m| m.local_mtu).or_else(|| self.egress_mtu());
+            let mut all = mtu.map(|m| PathMtus(vec![m]));
+            if !told && let Some(by_connection) = self.small_segments(local_mtu) {
+                let mut list = all.value().cloned().unwrap_or_default();
+                list.0.push(by_connection);
+                let at = netwhy_sys::clock::monotonic();
+                all = Reading::known(list, "connections with small segments", at);
+            }
+            self.facts.put(all);
         }
+    }
+
+    /// The MTU of the device the first flow leaves by.
+    fn egress_mtu(&self) -> Option<u32> {
+        let flow = self.question.flows.first()?;
+        let answers = self.facts.value::<FibAnswers>()?;
+        let oif = answers.0.iter().filter(|a| a.key.dst == flow.dst).find_map(|a| match &a.result {
+            FibResult::Route(route) => route.oif,
+            FibResult::Error { .. } => None,
+        })?;
+        self.facts.value::<Links>()?.by_index(oif).map(|link| link.mtu)
+    }
+
+    /// Asks the same again on connections that announce and send small segments only: where they are answered and the
+    /// plain one is not, large packets are lost, in one direction or the other.
+    fn small_segments(&self, local_mtu: Option<u32>) -> Option<PathMtu> {
+        let flow = self.question.flows.first()?;
+        let headers = if flow.dst.is_ipv4() { 40 } else { 60 };
+        let dst = self.socket_addr(flow.dst, flow.dport);
+        let victim = netwhy_ask::Victim {
+            mark: self.options.mark,
+            device: self.options.dev.clone(),
+            source: self.options.source,
+        };
+        let interrupted = self.interrupted;
+        let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
+        let wait = Wait { deadline: (Instant::now() + SMALL).min(self.deadline()), stop: &stop };
+        let tries = SEGMENTS.map(|bytes| Try {
+            variant: Some(format!("segment={bytes}")),
+            linger: Duration::ZERO,
+            max_segment: Some(bytes),
+            ..Try::plain(Proto::Tcp, dst)
+        });
+        let before = self.budget.spent();
+        let connected = netwhy_ask::connect::run(&tries, &victim, &self.budget, &wait);
+        let (target, budget, now) = (&self.question.target, &self.budget, self.started_unix_s);
+        let wait = &wait;
+        let answered: Vec<u32> = std::thread::scope(|scope| {
+            let asked: Vec<_> = connected
+                .into_iter()
+                .zip(SEGMENTS)
+                .filter_map(|(tried, bytes)| Some((tried.stream?, bytes)))
+                .map(|(stream, bytes)| {
+                    scope.spawn(move || {
+                        let spoken = netwhy_ask::speak(stream, target, now, budget, wait);
+                        let tls = spoken.tls.as_ref().and_then(Reading::value);
+                        let http = spoken.http.as_ref().and_then(Reading::value);
+                        let heard = tls
+                            .is_some_and(|t| t.0.iter().any(|h| !matches!(h.outcome, TlsOutcome::Timeout)))
+                            || http.is_some_and(|h| h.0.iter().any(|a| a.first_byte_us.is_some()));
+                        heard.then_some(u32::from(bytes) + headers)
+                    })
+                })
+                .collect();
+            let join = |one: std::thread::ScopedJoinHandle<'_, Option<u32>>| {
+                one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            asked.into_iter().filter_map(join).collect()
+        });
+        let local_mtu = local_mtu?;
+        let passes = answered.into_iter().max();
+        Some(PathMtu {
+            dst: flow.dst,
+            proto: Proto::Tcp,
+            local_mtu,
+            passes,
+            // The plain connection, which the device's MTU shaped.
+            fails: Some(local_mtu),
+            told: None,
+            black_hole: passes.is_some_and(|size| size < local_mtu),
+            sent: self.budget.spent() - before,
+        })
     }
 }

@@ -60,7 +60,11 @@ impl Session {
             .into_iter()
             .map(|dst| Flow {
                 proto: target.proto,
-                src: if self.question.role == Role::Client { None } else { self.question.from },
+                src: if self.question.role == Role::Client {
+                    self.options.source
+                } else {
+                    self.question.from
+                },
                 sport: None,
                 dst,
                 dport: target.port,
@@ -177,6 +181,7 @@ impl Session {
                 |name: &str| self.facts.value::<Links>().and_then(|l| l.by_name(name)).map(|l| l.index);
             for flow in &mut self.question.flows {
                 let key = FibKey {
+                    src: flow.src,
                     oif: flow.dev.as_deref().and_then(index),
                     mark: flow.mark,
                     uid: flow.uid,
@@ -187,7 +192,7 @@ impl Session {
                 if let Some(answers) = self.collector.fib(&[key]).value()
                     && let Some(FibResult::Route(route)) = answers.0.first().map(|a| &a.result)
                 {
-                    flow.src = route.prefsrc;
+                    flow.src = self.options.source.or(route.prefsrc);
                 }
             }
         }

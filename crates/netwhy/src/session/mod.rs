@@ -11,6 +11,7 @@ mod reproduce;
 mod walk;
 mod window;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) mark: u32,
     /// Device the victim is bound to, or of arrival.
     pub(crate) dev: Option<String>,
+    /// Address the victim is bound to.
+    pub(crate) source: Option<IpAddr>,
     /// Send nothing.
     pub(crate) passive: bool,
 }

@@ -80,7 +80,8 @@ impl Session {
         };
         let deadline = (began + PATIENCE).min(self.deadline());
         let wait = Wait { deadline, stop: &stop };
-        let victim = Victim { mark: self.options.mark, device: self.options.dev.clone(), source: None };
+        let victim =
+            Victim { mark: self.options.mark, device: self.options.dev.clone(), source: self.options.source };
         if self.question.target.proto == Proto::Icmp {
             let addresses: Vec<SocketAddr> =
                 self.question.flows.iter().map(|f| self.socket_addr(f.dst, 0)).collect();
