@@ -155,8 +155,13 @@ pub enum XtTarget {
         ctmask: u32,
         nfmask: u32,
     },
+    /// `level` as syslog counts; `flags` XT_LOG_* bits.
     Log {
         prefix: String,
+        #[serde(default)]
+        level: u8,
+        #[serde(default)]
+        flags: u8,
     },
     Nflog {
         group: u16,
@@ -196,6 +201,11 @@ pub enum XtTarget {
     Checksum,
     Classify {
         class: u32,
+    },
+    /// The bits of `mask` are set to those of `value`.
+    Tos {
+        value: u8,
+        mask: u8,
     },
     /// Any other: its name, revision and private structure.
     Unknown {

@@ -34,6 +34,7 @@ pub use path::{Action, End, Path, Stage, Step};
 pub use question::{forward, keys_needed, predict, reply};
 pub use text::{
     SetWriter, Style, element_text, limit_words, proto_name, proto_number, rule_spec, rule_text,
-    rule_text_named, rule_text_styled, type_words, typeof_words, xt_rule_text,
+    rule_text_named, rule_text_styled, type_words, typeof_words, xt_address_text, xt_rule_text,
+    xt_rule_text_with,
 };
 pub use walk::Origin;

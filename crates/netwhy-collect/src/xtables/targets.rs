@@ -44,7 +44,7 @@ fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Opti
         ("CONNMARK", 1) => connmark(f, f.u8(12)?)?,
         // Shifted marks, of revision 2, fit no fact.
         ("CONNMARK", 2) if f.u8(13)? == 0 => connmark(f, f.u8(14)?)?,
-        ("LOG", 0) => XtTarget::Log { prefix: f.text(2, 30)?.into_owned() },
+        ("LOG", 0) => XtTarget::Log { prefix: f.text(2, 30)?.into_owned(), level: f.u8(0)?, flags: f.u8(1)? },
         ("NFLOG", 0) => XtTarget::Nflog { group: f.u16(4)?, prefix: f.text(12, 64)?.into_owned() },
         ("NFQUEUE", 0) => XtTarget::Nfqueue { num: f.u16(0)?, total: 1, bypass: false },
         ("NFQUEUE", 1) => XtTarget::Nfqueue { num: f.u16(0)?, total: f.u16(2)?, bypass: false },
@@ -60,6 +60,8 @@ fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Opti
                 mask: f.u32(0)?,
             }
         }
+        // XT_CT_NOTRACK_ALIAS: it was written as the old target.
+        ("CT", 1..=2) if f.u16(0)? & 3 == 3 => XtTarget::Notrack,
         ("CT", 0..=2) => XtTarget::Ct { notrack: f.u16(0)? & 1 != 0, zone: f.u16(2)? },
         ("NOTRACK", 0) => XtTarget::Notrack,
         ("TCPMSS", 0) => {
@@ -77,6 +79,7 @@ fn decode(context: &Context<'_>, name: &str, revision: u8, f: Fixed<'_>) -> Opti
             XtTarget::Set { add: set(0)?, del: set(4)?, map: if revision == 3 { set(8)? } else { None } }
         }
         ("CHECKSUM", 0) => XtTarget::Checksum,
+        ("TOS", 1) => XtTarget::Tos { value: f.u8(0)?, mask: f.u8(1)? },
         ("CLASSIFY", 0) => XtTarget::Classify { class: f.u32(0)? },
         _ => return None,
     })

@@ -230,7 +230,7 @@ const TARGETS: &[TargetCase] = &[
         "CONNMARK --set-xmark 9/0xff",
         to!(XtTarget::Connmark { mode: 0, mark: 9, ctmask: 0xff, .. }),
     ),
-    ("filter INPUT", "LOG --log-prefix hello", to!(XtTarget::Log { prefix } if prefix == "hello")),
+    ("filter INPUT", "LOG --log-prefix hello", to!(XtTarget::Log { prefix, .. } if prefix == "hello")),
     (
         "filter INPUT",
         "NFLOG --nflog-group 7 --nflog-prefix n",

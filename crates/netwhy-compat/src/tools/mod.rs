@@ -2,6 +2,7 @@
 
 pub mod conntrack;
 pub mod ip;
+pub mod iptables;
 pub mod nft;
 pub mod ss;
 
@@ -12,6 +13,7 @@ use crate::Tool;
 pub static ALL: &[&Tool] = &[
     &conntrack::TOOL,
     &ip::TOOL,
+    &iptables::TOOL,
     &nft::TOOL,
     &ss::TOOL,
 ];

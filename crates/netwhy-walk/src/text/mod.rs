@@ -46,6 +46,17 @@ pub fn xt_rule_text(chain: &str, rule: &XtRule) -> String {
     xt::rule(chain, rule)
 }
 
+/// A rule of iptables with words between its matches and its target, such as `-c 0 0`.
+pub fn xt_rule_text_with(chain: &str, rule: &XtRule, between: &str) -> String {
+    xt::rule_with(chain, rule, between)
+}
+
+/// The source (0) or destination (1) of a rule with its mask, which may be no prefix.
+pub fn xt_address_text(rule: &XtRule, side: usize) -> Option<(String, bool)> {
+    let (net, invert) = if side == 0 { rule.src.as_ref() } else { rule.dst.as_ref() }?;
+    Some((xt::masked(rule, side, net), *invert))
+}
+
 /// The name of a base chain's hook.
 pub fn hook_name(chain: &NftChain) -> &'static str {
     let Some(hook) = &chain.hook else { return "none" };

@@ -54,6 +54,9 @@ fn states(mask: u32, untracked: u32) -> String {
     names.iter().filter(|(b, _)| mask & b != 0).map(|(_, n)| *n).collect::<Vec<_>>().join(",")
 }
 
+/// `XT_CONNTRACK_STATE_ALIAS`: it was written as the match `state`.
+const STATE_ALIAS: u16 = 1 << 13;
+
 fn addr_types(mask: u16) -> String {
     let names = [
         "UNSPEC",
@@ -85,6 +88,23 @@ fn rate(avg: u32) -> String {
         }
     }
     format!("{avg}")
+}
+
+/// An address with its mask, which may be no prefix.
+pub(crate) fn masked(rule: &XtRule, side: usize, n: &IpNet) -> String {
+    let mask =
+        rule.odd_masks.as_ref().map(|(source, destination)| if side == 0 { source } else { destination });
+    let odd = mask.filter(|mask| {
+        let ones: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
+        let leading = mask.iter().position(|byte| *byte != 0xff).map_or(mask.len() as u32 * 8, |at| {
+            at as u32 * 8 + mask.get(at).map_or(0, |byte| byte.leading_ones())
+        });
+        ones != leading
+    });
+    match odd.map(Vec::as_slice) {
+        Some(&[a, b, c, d]) => format!("{}/{a}.{b}.{c}.{d}", n.addr),
+        _ => net(n),
+    }
 }
 
 fn net(n: &IpNet) -> String {
@@ -135,10 +155,15 @@ fn ports(min: &Option<u16>, max: &Option<u16>) -> String {
 
 /// One rule.
 pub(crate) fn rule(chain: &str, r: &XtRule) -> String {
+    rule_with(chain, r, "")
+}
+
+/// One rule, with words between its matches and its target.
+pub(crate) fn rule_with(chain: &str, r: &XtRule, between: &str) -> String {
     let mut t = format!("-A {chain}");
-    for (flag, side) in [("-s", &r.src), ("-d", &r.dst)] {
+    for (at, (flag, side)) in [("-s", &r.src), ("-d", &r.dst)].into_iter().enumerate() {
         if let Some((n, invert)) = side {
-            t.push_str(&format!(" {}{flag} {}", not(*invert), net(n)));
+            t.push_str(&format!(" {}{flag} {}", not(*invert), masked(r, at, n)));
         }
     }
     for (flag, dev) in [("-i", &r.iif), ("-o", &r.oif)] {
@@ -162,6 +187,7 @@ pub(crate) fn rule(chain: &str, r: &XtRule) -> String {
         t.push(' ');
         t.push_str(&match_text(m));
     }
+    t.push_str(between);
     target(&mut t, r);
     t
 }
@@ -215,6 +241,12 @@ fn match_text(m: &XtMatch) -> String {
             let flag = ["sports", "dports", "ports"].get(usize::from(*side)).copied().unwrap_or("ports");
             let list: Vec<String> = ports.iter().map(|p| range(*p)).collect();
             t.push_str(&format!("-m multiport {}--{flag} {}", not(*invert), list.join(",")));
+        }
+        XtMatch::Conntrack { match_flags, invert_flags, state_mask, .. }
+            if match_flags & STATE_ALIAS != 0 =>
+        {
+            let invert = not(invert_flags & 1 != 0);
+            t.push_str(&format!("-m state {invert}--state {}", states((*state_mask).into(), 0x100)));
         }
         XtMatch::Conntrack {
             match_flags,
@@ -441,8 +473,23 @@ fn target(t: &mut String, r: &XtRule) {
             1 => say(&format!("CONNMARK --save-mark --nfmask {nfmask:#x} --ctmask {ctmask:#x}")),
             _ => say(&format!("CONNMARK --restore-mark --nfmask {nfmask:#x} --ctmask {ctmask:#x}")),
         },
-        XtTarget::Log { prefix } if prefix.is_empty() => say("LOG"),
-        XtTarget::Log { prefix } => say(&format!("LOG --log-prefix {}", word(prefix))),
+        XtTarget::Log { prefix, level, flags } => {
+            let mut words = String::from("LOG");
+            if !prefix.is_empty() {
+                words.push_str(&format!(" --log-prefix {}", word(prefix)));
+            }
+            if *level != 4 {
+                words.push_str(&format!(" --log-level {level}"));
+            }
+            for (bit, name) in
+                [(1, "tcp-sequence"), (2, "tcp-options"), (4, "ip-options"), (8, "uid"), (32, "macdecode")]
+            {
+                if flags & bit != 0 {
+                    words.push_str(&format!(" --log-{name}"));
+                }
+            }
+            say(&words);
+        }
         XtTarget::Nflog { group, prefix } => {
             let p =
                 if prefix.is_empty() { String::new() } else { format!(" --nflog-prefix {}", word(prefix)) };
@@ -462,7 +509,8 @@ fn target(t: &mut String, r: &XtRule) {
             let ip = addr.map_or_else(|| "0.0.0.0".to_string(), |a| a.to_string());
             say(&format!("TPROXY --on-port {port} --on-ip {ip} --tproxy-mark {mark:#x}/{mask:#x}"));
         }
-        XtTarget::Ct { notrack: true, .. } | XtTarget::Notrack => say("CT --notrack"),
+        XtTarget::Notrack => say("NOTRACK"),
+        XtTarget::Ct { notrack: true, .. } => say("CT --notrack"),
         XtTarget::Ct { zone, .. } if *zone != 0 => say(&format!("CT --zone {zone}")),
         XtTarget::Ct { .. } => say("CT"),
         XtTarget::Tcpmss { mss: Some(mss) } => say(&format!("TCPMSS --set-mss {mss}")),
@@ -485,6 +533,7 @@ fn target(t: &mut String, r: &XtRule) {
         XtTarget::Classify { class } => {
             say(&format!("CLASSIFY --set-class {:04x}:{:04x}", class >> 16, class & 0xffff));
         }
+        XtTarget::Tos { value, mask } => say(&format!("TOS --set-tos {value:#04x}/{mask:#04x}")),
         XtTarget::Unknown { name, .. } => say(&word(name)),
     }
 }

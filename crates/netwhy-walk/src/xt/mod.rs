@@ -287,7 +287,7 @@ impl<'a> Walk<'a, '_> {
                 }
                 Ok(Outcome::Continue)
             }
-            XtTarget::Log { prefix } => {
+            XtTarget::Log { prefix, .. } => {
                 passed.push(format!("log {prefix:?} by {words}"));
                 Ok(Outcome::Continue)
             }
@@ -336,6 +336,10 @@ impl<'a> Walk<'a, '_> {
             }
             XtTarget::Dscp { dscp } => {
                 skb.p.tos = (skb.p.tos & 3) | (dscp << 2);
+                Ok(Outcome::Continue)
+            }
+            XtTarget::Tos { value, mask } => {
+                skb.p.tos = (skb.p.tos & !mask) ^ value;
                 Ok(Outcome::Continue)
             }
             XtTarget::Classify { class } => {
