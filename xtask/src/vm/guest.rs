@@ -33,6 +33,9 @@ $B echo "=== guest done rc=$? at $($B cut -d' ' -f1 $N/proc/uptime)s"
 $B poweroff -f
 "#;
 
+/// The kernel looks for it in the root it started from.
+const MODPROBE: &str = "#!/bin/busybox sh\nexec /bin/busybox chroot /up/m /sbin/modprobe \"$@\"\n";
+
 /// A kernel that can be booted.
 pub(crate) struct Guest {
     image: PathBuf,
@@ -143,7 +146,7 @@ fn find_image(root: &Path) -> Option<PathBuf> {
 /// An archive in the `newc` form of cpio.
 fn initramfs(modules: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut archive = Archive::default();
-    for dir in ["bin", "dev", "mods", "newroot", "proc", "sys", "up"] {
+    for dir in ["bin", "dev", "mods", "newroot", "proc", "sbin", "sys", "up"] {
         archive.add(dir, 0o40_755, b"");
     }
     archive.add("bin/busybox", 0o100_755, &fs::read("/bin/busybox").map_err(|e| format!("busybox: {e}"))?);
@@ -168,6 +171,7 @@ fn initramfs(modules: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     }
     archive.add("mods/order", 0o100_644, (order.join("\n") + "\n").as_bytes());
     archive.add("init", 0o100_755, INIT.as_bytes());
+    archive.add("sbin/modprobe", 0o100_755, MODPROBE.as_bytes());
     Ok(archive.finish())
 }
 
