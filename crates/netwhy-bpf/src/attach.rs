@@ -39,7 +39,12 @@ impl Attached {
     /// Attaches every place. Those a wildcard found and the kernel refuses are left out and noted.
     pub fn attach(spec: &ProgramSpec, objects: &Objects, kernel: &Kernel) -> Result<Self, LoadError> {
         let mut all = Attached::default();
-        for (compiled, loaded) in spec.programs.iter().zip(&objects.programs) {
+        // Probes at one place run in the order of the script: the kernel puts some in front of those that are there
+        // already, which are therefore attached from the last to the first.
+        let pairs = || spec.programs.iter().zip(&objects.programs);
+        let in_order = pairs().filter(|(compiled, _)| !in_front(compiled));
+        let reverse = pairs().rev().filter(|(compiled, _)| in_front(compiled));
+        for (compiled, loaded) in in_order.chain(reverse) {
             for instance in &loaded.instances {
                 let places: Vec<&Attach> = instance.places.iter().filter(|place| !is_run(place)).collect();
                 if places.is_empty() {
@@ -68,7 +73,9 @@ impl Attached {
     /// Each place by itself.
     fn each(&mut self, compiled: &Compiled, instance: &Instance, kernel: &Kernel) -> Result<(), LoadError> {
         let places: Vec<&Attach> = instance.places.iter().filter(|place| !is_run(place)).collect();
-        let many = places.len() > 1;
+        // Without any kprobes all would fail for the same reason.
+        let kprobes = matches!(places.first(), Some(Attach::Kprobe { .. } | Attach::Kretprobe { .. }));
+        let many = places.len() > 1 && !(kprobes && !kernel.probing().kprobe().yes());
         let (mut done, mut first) = (0, None);
         for place in places {
             let index = compiled.attach.iter().position(|p| p == place).unwrap_or(0);
@@ -131,12 +138,12 @@ impl Attached {
                 let event = Event::open(Source::Tracepoint(id), 1, None, Some(0)).map_err(sys)?;
                 self.event(program, event, cookie).map_err(sys)?;
             }
-            (_, Attach::Interval { ns }) => {
+            (_, Attach::Interval { ns, .. }) => {
                 let first = online_cpus().map_err(sys)?.first().copied();
                 let event = Event::open(Source::Software(0), *ns, None, first).map_err(sys)?;
                 self.event(program, event, cookie).map_err(sys)?;
             }
-            (_, Attach::Profile { ns }) => {
+            (_, Attach::Profile { ns, .. }) => {
                 self.everywhere(program, Source::Software(0), *ns, cookie, kernel).map_err(sys)?;
             }
             (_, Attach::Software { event, period }) => {
@@ -212,6 +219,21 @@ impl Attached {
         self.holds.push(Hold::Event(link, event));
         Ok(())
     }
+}
+
+/// Whether the kernel puts a new program in front of those that wait at the same place.
+fn in_front(compiled: &Compiled) -> bool {
+    compiled.kind == Kind::Fentry
+        || compiled.attach.iter().any(|place| {
+            matches!(
+                place,
+                Attach::Kprobe { .. }
+                    | Attach::Uprobe { .. }
+                    | Attach::Uretprobe { .. }
+                    | Attach::Usdt { .. }
+                    | Attach::Software { .. }
+            )
+        })
 }
 
 /// Places that nothing is attached for.

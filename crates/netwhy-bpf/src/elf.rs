@@ -60,6 +60,7 @@ pub struct Site {
 struct Section {
     name: u32,
     kind: u32,
+    flags: u64,
     address: u64,
     offset: u64,
     size: u64,
@@ -153,6 +154,7 @@ impl Elf {
             self.sections.push(Section {
                 name: u32_at(one, 0)?,
                 kind: u32_at(one, 4)?,
+                flags: u64_at(one, 8)?,
                 address: u64_at(one, 16)?,
                 offset: u64_at(one, 24)?,
                 size: u64_at(one, 32)?,
@@ -187,6 +189,16 @@ impl Elf {
         let executable = self.segments.iter().filter(|s| s.flags & 1 != 0).find(within);
         let found = executable.or_else(|| self.segments.iter().find(within))?;
         Some(address - found.address + found.offset)
+    }
+
+    /// Whether an address lies in what may be executed.
+    #[must_use]
+    pub fn is_code(&self, address: u64) -> bool {
+        let within = |s: &Segment| address >= s.address && address - s.address < s.size;
+        let executable = self.segments.iter().any(|s| s.flags & 1 != 0 && within(s));
+        // One segment may hold headers and code: the sections tell them apart.
+        let code = |s: &Section| s.flags & 4 != 0 && address >= s.address && address - s.address < s.size;
+        executable && (self.sections.is_empty() || self.sections.iter().any(code))
     }
 
     /// The address of a place in the file.

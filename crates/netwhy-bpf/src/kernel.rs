@@ -392,6 +392,13 @@ impl Probes for Kernel {
             }
             "kprobe" | "kretprobe" => self.kernel_functions(pattern),
             "fentry" | "fexit" => {
+                let (module, pattern) = match pattern.split_once(':') {
+                    Some((module, pattern)) => (Some(module), pattern),
+                    None => (None, pattern),
+                };
+                if module.is_some_and(|module| !wildcard::matches(module, "vmlinux")) {
+                    return Vec::new();
+                }
                 let mut names: Vec<String> = self
                     .btf
                     .named(&[Kind::Func])

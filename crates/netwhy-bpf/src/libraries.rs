@@ -6,15 +6,18 @@ use netwhy_sys::procfs::Tree;
 
 use crate::wildcard;
 
-/// Files a probe's first part stands for, `pid`'s when a process is given. A name without a slash is looked for on
-/// `PATH` and then among the libraries; the last component may hold wildcards.
+/// Files a probe's first part stands for, as it was written. A name without a slash is looked for on `PATH` and then
+/// among the libraries; the last component may hold wildcards; `*` or nothing is everything a process runs.
 #[must_use]
 pub fn files(name: &str, pid: Option<u32>) -> Vec<String> {
+    if let (Some(pid), "" | "*") = (pid, name) {
+        return mapped(pid);
+    }
     if name.contains(['*', '?', '[']) {
-        return wild(name, pid);
+        return wild(name);
     }
     if name.contains('/') {
-        return if Path::new(name).is_file() { vec![absolute(name)] } else { inside(name, pid) };
+        return if Path::new(name).is_file() { vec![name.to_owned()] } else { inside(name, pid) };
     }
     if let Some(found) = on_path(name) {
         return vec![found];
@@ -29,37 +32,33 @@ fn inside(name: &str, pid: Option<u32>) -> Vec<String> {
     if Path::new(&there).is_file() { vec![there] } else { Vec::new() }
 }
 
-fn absolute(name: &str) -> String {
-    let path = Path::new(name);
-    if path.is_absolute() {
-        return name.to_owned();
+/// Every file a process has mapped to run, reached through its own root.
+fn mapped(pid: u32) -> Vec<String> {
+    let text = Tree::proc().read(format!("{pid}/maps")).unwrap_or_default();
+    let mut all: Vec<String> = Vec::new();
+    for mapping in crate::users::mappings(&text) {
+        let path = format!("/proc/{pid}/root{}", mapping.path);
+        if mapping.path.starts_with('/') && !all.contains(&path) {
+            all.push(path);
+        }
     }
-    let found = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    found.to_string_lossy().into_owned()
+    all
 }
 
-fn wild(name: &str, pid: Option<u32>) -> Vec<String> {
-    // Of a process: everything it has mapped to run.
-    if let Some(pid) = pid {
-        let text = Tree::proc().read(format!("{pid}/maps")).unwrap_or_default();
-        let mut all: Vec<String> = crate::users::mappings(&text)
-            .into_iter()
-            .map(|mapping| mapping.path)
-            .filter(|path| path.starts_with('/') && wildcard::matches(name, path))
-            .collect();
-        all.sort();
-        all.dedup();
-        return all;
-    }
-    let (dir, pattern) = name.rsplit_once('/').unwrap_or((".", name));
-    let dir = if dir.is_empty() { "/" } else { dir };
+fn wild(name: &str) -> Vec<String> {
+    let (dir, prefix, pattern) = match name.rsplit_once('/') {
+        Some(("", pattern)) => ("/", "/".to_owned(), pattern),
+        Some((dir, pattern)) => (dir, format!("{dir}/"), pattern),
+        None => (".", String::new(), name),
+    };
     let mut all: Vec<String> = std::fs::read_dir(dir)
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| wildcard::matches(pattern, &entry.file_name().to_string_lossy()))
         .filter(|entry| entry.path().is_file())
-        .map(|entry| absolute(&entry.path().to_string_lossy()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|file| wildcard::matches(pattern, file))
+        .map(|file| format!("{prefix}{file}"))
         .collect();
     all.sort();
     all

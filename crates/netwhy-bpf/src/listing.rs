@@ -26,7 +26,12 @@ impl Kernel {
         };
         let whole = (!pattern.contains(':') && provider == "*").then_some(pattern);
         let mut out = Vec::new();
-        let named = MORE.iter().filter(|known| **known == provider);
+        // A path or a process is about programs.
+        let programs = rest.contains('/') || self.target().is_some();
+        let named = MORE.iter().filter(|known| {
+            **known == provider
+                || programs && matches!(**known, "uprobe" | "usdt") && wildcard::matches(provider, known)
+        });
         for known in EVERYWHERE.iter().filter(|known| wildcard::matches(provider, known)).chain(named) {
             for name in self.matching(known, if rest.is_empty() { "*" } else { rest }) {
                 let line = format!("{known}:{name}");

@@ -64,11 +64,18 @@ pub enum RunError {
     /// A call failed.
     #[error(transparent)]
     Sys(#[from] netwhy_sys::SysError),
+    /// What it should have waited for could not be started.
+    #[error("{0}")]
+    Ready(std::io::Error),
     /// The output cannot be written.
     #[error("write: {0}")]
     Output(#[from] std::io::Error),
 }
 
+/// How old what is known of a process's mappings may be.
+const LOOK: Duration = Duration::from_millis(200);
+/// Asks a running script for its maps.
+const PRINT: Signal = Signal::new(10);
 /// Records that come within so long of the last are read together.
 const NAP: Duration = Duration::from_millis(10);
 /// How many records are taken before signals are looked at again.
@@ -94,7 +101,7 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
     let Options { format, quiet, dry, out, sink, mut ready } = options;
     // Before anything is attached, so that an interrupt never finds maps that nobody prints.
     let own = own_signals(spec)?;
-    let mut caught = vec![Signal::INT, Signal::TERM];
+    let mut caught = vec![Signal::INT, Signal::TERM, PRINT];
     caught.extend(own.iter().map(|(signal, _)| *signal));
     let signals = SignalFd::new(&caught)?;
     let objects = Objects::load(spec, kernel)?;
@@ -131,7 +138,7 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
     if dry {
         return Ok(Outcome::default());
     }
-    let waited_for = ready()?;
+    let waited_for = ready().map_err(RunError::Ready)?;
     session.drain(&mut ring)?;
     let done = session.iterate(&objects, &mut ring)? && attached.places == 0;
     // A script of iterators, or of what runs once, has done its work.
@@ -246,6 +253,7 @@ impl Session<'_> {
         let Until { signals, process, own } = *until;
         // Reading record by record would wake this process for each of many: it naps while they come thick.
         let mut last = Instant::now();
+        let mut looked: Option<Instant> = None;
         while self.exit.is_none() && !self.sink.as_ref().is_some_and(|sink| sink.done()) {
             if last.elapsed() < NAP {
                 let mut watched = vec![(signals.as_fd(), Interest::READ)];
@@ -256,6 +264,13 @@ impl Session<'_> {
             watched.extend(process.map(|fd| (fd, Interest::READ)));
             // A ring's descriptor wakes up for records that came while nobody waited, too.
             watched.extend(ring.as_ref().map(|ring| (ring.as_fd(), Interest::READ)));
+            // Addresses of the process this is about are named when it may be gone: what it maps is noted while it runs.
+            if let Some(pid) = self.kernel.target()
+                && looked.is_none_or(|at| at.elapsed() > LOOK)
+            {
+                self.kernel.users().remember(pid);
+                looked = Some(Instant::now());
+            }
             // Some records are submitted without waking anybody: look now and then.
             let ready = poll(&watched, Some(Instant::now() + Duration::from_millis(500)))?;
             if self.drain(ring)? > 0 {
@@ -264,6 +279,10 @@ impl Session<'_> {
             if let Some(signal) = signals.take()? {
                 match own.iter().find(|(known, _)| *known == signal) {
                     Some((_, place)) => run_once(self.spec, objects, place)?,
+                    None if signal == PRINT => {
+                        self.print_maps()?;
+                        self.out.flush()?;
+                    }
                     None => break,
                 }
             }
@@ -461,17 +480,23 @@ impl Session<'_> {
         counted(self.spec, self.maps, role)
     }
 
-    fn finish(mut self, code: Option<u8>) -> Result<Outcome, RunError> {
+    /// Every map of the script, by name.
+    fn print_maps(&mut self) -> Result<(), RunError> {
         let mut script: Vec<u32> =
             (0..).zip(&self.spec.maps).filter(|(_, map)| map.role == Role::Script).map(|(n, _)| n).collect();
         script.sort_by_key(|at| self.spec.maps.get(*at as usize).map(|map| map.name.clone()));
+        for map in script {
+            self.print_map(map, Print { json: self.json, ..Print::default() })?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, code: Option<u8>) -> Result<Outcome, RunError> {
         if !self.json && self.sink.is_none() {
             self.out.write_all(b"\n\n")?;
         }
         if self.spec.config.print_maps_on_exit {
-            for map in script {
-                self.print_map(map, Print { json: self.json, ..Print::default() })?;
-            }
+            self.print_maps()?;
         }
         let lost = self.counted(Role::Lost)?;
         if lost > 0 && self.sink.is_none() {

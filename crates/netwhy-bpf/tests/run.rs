@@ -198,7 +198,7 @@ fn a_btf_tracepoint_counts_by_key() {
 fn an_interval_fires() {
     let Some(kernel) = kernel() else { return };
     let (insns, relocs) = send(0, 0, &[i(0xb7, 6, 0, 0, 0)]);
-    let place = Attach::Interval { ns: 20_000_000 };
+    let place = Attach::Interval { ns: 20_000_000, written: "ms:20".to_owned() };
     let spec = ProgramSpec {
         programs: vec![program("tick", Kind::PerfEvent, place, insns, relocs)],
         maps: vec![ring()],
@@ -231,7 +231,7 @@ fn a_refused_program_names_its_place() {
 fn callbacks_are_loaded_with_their_types() {
     let Some(kernel) = kernel() else { return };
     if !kernel.features(false).bpf_loop {
-        println!("skipped: this kernel has no bpf_loop");
+        println!("skipped: loop: this kernel has no bpf_loop");
         return;
     }
     let insns = vec![

@@ -151,11 +151,15 @@ pub enum Attach {
     Interval {
         /// Period.
         ns: u64,
+        /// Unit and number as written, `hz:99`.
+        written: String,
     },
     /// Every so many nanoseconds on each CPU.
     Profile {
         /// Period.
         ns: u64,
+        /// Unit and number as written, `hz:99`.
+        written: String,
     },
     /// A tracepoint of tracefs.
     Tracepoint {

@@ -69,7 +69,11 @@ pub(crate) enum Command {
     /// The JSON Schema of the answer
     Schema,
     /// Run a probe script in bpftrace's language
-    #[command(visible_alias = "bpftrace")]
+    #[command(
+        visible_alias = "bpftrace",
+        version = concat!(env!("CARGO_PKG_VERSION"), " (the language of bpftrace v0.27)"),
+        help_template = "{about}\n\nUSAGE: {usage}\n\n{all-args}"
+    )]
     Probe(ProbeArgs),
     /// Run a shipped tracing tool (tcplife, tcpdrop, ...); `netwhy TOOL` does the same, --list shows them
     #[command(disable_help_flag = true)]
@@ -195,7 +199,7 @@ pub(crate) struct ProbeArgs {
     pub(crate) command: Option<String>,
     /// End with this process; user probes see only it
     #[arg(short = 'p', long, value_name = "PID")]
-    pub(crate) pid: Option<u32>,
+    pub(crate) pid: Option<String>,
     /// Warn of reads that fail
     #[arg(short = 'k', long)]
     pub(crate) warnings: bool,
@@ -214,6 +218,9 @@ pub(crate) struct ProbeArgs {
     /// Taken for scripts written for bpftrace; there is no such representation here
     #[arg(long = "verify-llvm-ir", hide = true)]
     pub(crate) verify: bool,
+    /// Taken as well: the kernel itself tells every process that runs the file
+    #[arg(long, hide = true)]
+    pub(crate) usdt_file_activation: bool,
     /// The script's file (- is standard input) unless -e is given, then positional parameters $1, $2, ...; after --,
     /// named ones (--name=value)
     #[arg(allow_negative_numbers = true)]

@@ -47,12 +47,13 @@ fn find(place: &Attach, kernel: &Kernel) -> Result<Place, LoadError> {
         (address, if size == 0 { u64::MAX } else { size })
     };
     if offset >= size {
-        return Err(failed(place, format!("{symbol} has {size} bytes only")));
+        return Err(failed(place, format!("Offset outside the function bounds ('{symbol}' size is {size})")));
     }
     let offset = opened
         .elf
         .file_offset(address.saturating_add(offset))
-        .ok_or_else(|| failed(place, format!("{path} has nothing at this address")))?;
+        .filter(|_| opened.elf.is_code(address.saturating_add(offset)))
+        .ok_or_else(|| failed(place, format!("Could not resolve address: {path}:{offset:#x}")))?;
     Ok(Place { path, offset, semaphore: 0, returns })
 }
 

@@ -161,6 +161,7 @@ impl Gen<'_, '_> {
         match &argument.operand {
             Operand::Constant(value) => {
                 self.a.imm(0, *value);
+                self.extend(argument.size, argument.signed);
             }
             Operand::Register(name) => {
                 let (at, shift) = whole(arch, name).ok_or_else(|| strange(word))?;

@@ -81,8 +81,8 @@ pub fn name(attach: &Attach) -> String {
         Attach::Begin => "begin".into(),
         Attach::End => "end".into(),
         Attach::SelfSignal(s) => format!("self:signal:{s}"),
-        Attach::Interval { ns } => format!("interval:{}", duration(*ns)),
-        Attach::Profile { ns } => format!("profile:{}", duration(*ns)),
+        Attach::Interval { written, .. } => format!("interval:{written}"),
+        Attach::Profile { written, .. } => format!("profile:{written}"),
         Attach::Tracepoint { category, event } => format!("tracepoint:{category}:{event}"),
         Attach::RawTracepoint { event } => format!("rawtracepoint:{event}"),
         Attach::Kprobe { function, offset: 0 } => format!("kprobe:{function}"),
@@ -103,6 +103,14 @@ pub fn name(attach: &Attach) -> String {
 
 fn prefix(module: &Option<String>) -> String {
     module.as_ref().map_or(String::new(), |m| format!("{m}:"))
+}
+
+/// Unit and number; a period written as one word is in the unit that fits.
+fn written(parts: &[&str], ns: u64) -> String {
+    match parts {
+        [unit, number] => format!("{unit}:{}", number.replace('_', "")),
+        _ => duration(ns),
+    }
 }
 
 fn duration(ns: u64) -> String {
@@ -126,8 +134,14 @@ pub fn expand(point: &Point, probes: &dyn Probes, missing: MissingProbes) -> Res
         ("BEGIN", []) => return Ok(vec![Attach::Begin]),
         ("END", []) => return Ok(vec![Attach::End]),
         ("self", ["signal", signal]) => return Ok(vec![Attach::SelfSignal((*signal).into())]),
-        ("interval", parts) => return Ok(vec![Attach::Interval { ns: period(parts).map_err(error)? }]),
-        ("profile", parts) => return Ok(vec![Attach::Profile { ns: period(parts).map_err(error)? }]),
+        ("interval", parts) => {
+            let ns = period(parts).map_err(error)?;
+            return Ok(vec![Attach::Interval { ns, written: written(parts, ns) }]);
+        }
+        ("profile", parts) => {
+            let ns = period(parts).map_err(error)?;
+            return Ok(vec![Attach::Profile { ns, written: written(parts, ns) }]);
+        }
         ("software" | "hardware", [event, more @ ..]) if more.len() < 2 => {
             let period = match more.first() {
                 Some(n) => n
@@ -172,7 +186,7 @@ pub fn expand(point: &Point, probes: &dyn Probes, missing: MissingProbes) -> Res
         && let Some(sites) = probes.usdt(rest)
     {
         if sites.is_empty() && missing == MissingProbes::Error {
-            return Err(error(format!("no probe matches `{}`", point.text)));
+            return Err(error(format!("No matches for {}: it stands for no probe", point.text)));
         }
         return Ok(sites);
     }
@@ -185,7 +199,7 @@ pub fn expand(point: &Point, probes: &dyn Probes, missing: MissingProbes) -> Res
     let names = if wild {
         let found = probes.matching(provider, rest);
         if found.is_empty() && missing == MissingProbes::Error {
-            return Err(error(format!("no probe matches `{}`", point.text)));
+            return Err(error(format!("No matches for {}: it stands for no probe", point.text)));
         }
         found
     } else {
@@ -194,7 +208,7 @@ pub fn expand(point: &Point, probes: &dyn Probes, missing: MissingProbes) -> Res
                 return Ok(Vec::new());
             }
             let similar = probes.similar(provider, rest);
-            let mut err = error(format!("{provider} `{rest}` does not exist"));
+            let mut err = error(format!("No matches for {provider} {rest}."));
             if let Some(best) =
                 nearest(rest, similar.iter().map(String::as_str)).or(similar.first().map(|s| &**s))
             {

@@ -32,17 +32,25 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
         super::print(&info::text(&kernel))?;
         return Ok(0);
     }
-    if let Some(pid) = args.pid {
-        if !exists(pid) {
-            eprintln!("ERROR: there is no process {pid}");
+    let pid = match args.pid.as_deref().map(process).transpose() {
+        Ok(pid) => pid,
+        Err(wrong) => {
+            eprintln!("ERROR: {}", escape_terminal(&wrong));
             return Ok(1);
         }
-        kernel.set_target(Some(pid));
-    }
+    };
+    kernel.set_target(pid);
     if args.list {
         return list(args, global, &kernel);
     }
-    let (name, script, params) = script(args)?;
+    let (name, script, params) = match script(args) {
+        Ok(found) => found,
+        Err(error) if error.is::<std::io::Error>() => {
+            eprintln!("ERROR: {}", escape_terminal(&format!("{error:#}")));
+            return Ok(1);
+        }
+        Err(error) => return Err(error),
+    };
     let rewritten = ladder::without_tracefs(&script, &kernel);
     if !rewritten.events.is_empty() && !args.quiet {
         eprintln!(
@@ -95,7 +103,7 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
         dry: args.dry_run,
         out: &mut *out,
         sink: None,
-        ready: Box::new(|| start(args, held.borrow_mut().take(), &child)),
+        ready: Box::new(|| start(args, pid, held.borrow_mut().take(), &child)),
     };
     let ended = session::run(&compiled.spec, &kernel, options);
     if let Some(child) = child.take() {
@@ -111,6 +119,17 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
             Ok(1)
         }
     }
+}
+
+/// The largest number the kernel gives a process.
+const PID_MAX: u32 = 4_194_304;
+
+/// A running process's number.
+fn process(text: &str) -> Result<u32, String> {
+    let pid: u64 = text.parse().map_err(|_| format!("Failed to parse pid: invalid integer: {text}"))?;
+    let pid = u32::try_from(pid).ok().filter(|pid| (1..=PID_MAX).contains(pid));
+    let pid = pid.ok_or_else(|| format!("Pid out of range: {text}"))?;
+    if exists(pid) { Ok(pid) } else { Err(format!("Failed to attach to pid: there is no process {pid}")) }
 }
 
 /// Settings of the environment (`BPFTRACE_MAX_STRLEN` and so on).
@@ -175,7 +194,7 @@ fn script(args: &ProbeArgs) -> anyhow::Result<(String, String, &[String])> {
         return Err(Usage("give a script with -e, or a file".to_owned()).into());
     };
     let mut text = String::new();
-    let failed = || format!("cannot read {path}");
+    let failed = || format!("failed to open file '{path}'");
     match path.as_str() {
         "-" => std::io::stdin().take(SCRIPT_LIMIT).read_to_string(&mut text).with_context(failed)?,
         path => {
@@ -217,10 +236,11 @@ fn held(args: &ProbeArgs, kernel: &Kernel) -> anyhow::Result<Option<Held>> {
 /// Lets the command run, or finds the process, the run ends with.
 fn start(
     args: &ProbeArgs,
+    pid: Option<u32>,
     held: Option<Held>,
     child: &RefCell<Option<Child>>,
 ) -> std::io::Result<Option<OwnedFd>> {
-    let pid = match (held, args.pid) {
+    let pid = match (held, pid) {
         (Some(held), _) => {
             let started = held.release().map_err(|error| {
                 let command = args.command.as_deref().unwrap_or_default();
