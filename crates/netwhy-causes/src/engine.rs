@@ -6,7 +6,7 @@ use netwhy_walk::{Action, Path};
 
 use crate::case::{Case, Fate, Seen};
 use crate::cause::{Cause, Finding, Scope, Verdict};
-use crate::report::{CauseOut, Confidence, NotCheckable, Overall, RuledOut, StageOut};
+use crate::report::{CauseOut, Confidence, Disagreement, NotCheckable, Overall, RuledOut, StageOut};
 
 /// Predicted paths of one flow.
 pub struct FlowPaths {
@@ -46,6 +46,7 @@ pub struct Judgement {
     pub ruled_out: Vec<RuledOut>,
     pub not_checkable: Vec<NotCheckable>,
     pub stages: Vec<StageOut>,
+    pub disagreements: Vec<Disagreement>,
 }
 
 struct Found {
@@ -162,9 +163,13 @@ pub fn judge_with(
     // A cause that was found is not also ruled out for another flow.
     ruled_out.retain(|r| !causes_out.iter().any(|c| c.id == r.id || c.explains.contains(&r.id)));
     let stages = stages(facts, question, paths);
+    let disagreements = paths
+        .iter()
+        .flat_map(|p| crate::disagree::of_flow(&p.case(facts, question), &causes_out, &stages))
+        .collect();
     let verdict = overall(&causes_out, &fates);
     let headline = headline(question, verdict, &causes_out, paths);
-    Judgement { verdict, headline, causes: causes_out, ruled_out, not_checkable, stages }
+    Judgement { verdict, headline, causes: causes_out, ruled_out, not_checkable, stages, disagreements }
 }
 
 fn judge_question_only(

@@ -3,13 +3,13 @@
 //! Judges of rules, routes and programs share one question: does the prediction agree with what was observed?
 
 use netwhy_facts::bpf::BpfPrograms;
-use netwhy_facts::event::{KernelEvent, KernelEvents};
 use netwhy_facts::nft::{Data, Expr, Nft, NftRule, NftVerdict};
 use netwhy_facts::xtables::{XtRule, XtTarget, XtVerdict, Xtables};
 use netwhy_facts::{Absence, Locus, Proto, Role};
 use netwhy_walk::{End, Path, Stage};
 
 use crate::case::Case;
+use crate::events::{Freed, by_rule};
 use crate::evidence::Evidence;
 
 /// Which of the two paths.
@@ -224,8 +224,16 @@ impl<'a> Case<'a> {
             Some(_) => return Sight::Contradicts,
             None => {}
         }
-        if self.dropped_by_netfilter(o) {
+        if self.freed_at(o).is_some() {
             return Sight::Agrees;
+        }
+        // A rule frees what it drops where this is seen: nothing freed, nothing dropped.
+        if o.is_firewall()
+            && o.is_drop()
+            && self.events_complete("drop")
+            && !self.freed().iter().any(|f| f.is(o.direction))
+        {
+            return Sight::Contradicts;
         }
         let s = &self.seen;
         let (past, answered) = match (o.direction, o.way) {
@@ -305,34 +313,10 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A drop event of the flow with netfilter's reason (skb:kfree_skb), when events could be had.
-    fn dropped_by_netfilter(&self, o: &Obstacle<'_>) -> bool {
-        o.is_firewall() && self.drop_event(|reason, _| reason == "NETFILTER_DROP").is_some()
-    }
-
-    /// The first drop event of the flow whose reason and freeing function satisfy a condition.
-    pub fn drop_event(&self, wanted: impl Fn(&str, &str) -> bool) -> Option<(&'a str, &'a str)> {
-        let events = self.facts.latest::<KernelEvents>().value()?;
-        events.events.iter().find_map(|e| match e {
-            KernelEvent::Drop { reason, location, .. } if wanted(reason, location) => {
-                Some((reason.as_str(), location.as_str()))
-            }
-            _ => None,
-        })
-    }
-
-    /// Evidence: the kernel freed a packet of the flow with this reason at this place.
-    pub fn ev_drop_event(&self, wanted: impl Fn(&str, &str) -> bool) -> Option<Evidence> {
-        let (reason, location) = self.drop_event(wanted)?;
-        Some(
-            Evidence::new(
-                "drop-event",
-                format!("the kernel dropped a packet of the flow: {reason} in {location}"),
-                "skb:kfree_skb",
-            )
-            .value(format!("{reason}@{location}"))
-            .command("perf trace -e skb:kfree_skb"),
-        )
+    /// Packets freed by a firewall where this obstacle is one, in the direction it stops.
+    fn freed_at(&self, o: &Obstacle<'_>) -> Option<Freed<'a>> {
+        let locus = o.locus.filter(|l| is_firewall(l))?;
+        self.drop_event(|f| f.by_netfilter() && f.is(o.direction) && by_rule(locus, f.location))
     }
 
     /// The packets an obstacle concerns, for a sentence: `packets from 198.51.100.7 to 203.0.113.2:80`.
@@ -370,9 +354,7 @@ impl<'a> Case<'a> {
             out.extend(self.ev_attempt());
             out.push(self.ev_prediction(o.path, self.direction_text(o)));
             out.extend(o.locus.and_then(|l| self.ev_rule_counter(l)));
-            if o.is_firewall() {
-                out.extend(self.ev_drop_event(|reason, _| reason == "NETFILTER_DROP"));
-            }
+            out.extend(self.freed_at(o).map(|freed| self.ev_freed(&freed)));
             out.extend(self.ev_capture());
         }
         out

@@ -24,6 +24,9 @@ pub struct Report {
     pub not_checkable: Vec<NotCheckable>,
     /// The path walked: predicted and observed side by side, per flow.
     pub stages: Vec<StageOut>,
+    /// Where prediction and observation contradict each other.
+    #[serde(default)]
+    pub disagreements: Vec<Disagreement>,
     /// For `outside`: the last good point and the text to hand over.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hand_off: Option<HandOff>,
@@ -122,6 +125,20 @@ pub struct StageOut {
     pub observed: String,
     /// Prediction and observation contradict each other.
     pub disagrees: bool,
+}
+
+/// A contradiction between what was predicted and what was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Disagreement {
+    pub flow: String,
+    /// forward or reply.
+    pub direction: String,
+    pub predicted: String,
+    pub observed: String,
+    pub source: String,
+    /// Id of the cause that rests on the same observation; empty when none does.
+    pub explained_by: String,
 }
 
 /// What to tell whom.

@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use netwhy_facts::address::{Address, Addresses};
 use netwhy_facts::attempt::{Attempt, Attempts, IcmpError, Outcome, Phase};
 use netwhy_facts::capture::{CapturedPacket, FlowCapture};
+use netwhy_facts::event::{EventPacket, EventWay, KernelEvent, KernelEvents};
 use netwhy_facts::link::{Link, Links, OperState};
 use netwhy_facts::mib::Mib;
 use netwhy_facts::question::{App, Scenario, Target};
@@ -462,6 +463,32 @@ impl Scene {
             p.proto = if p.src.is_ipv4() { 1 } else { 58 };
             p.icmp = Some((icmp_type, code, 0));
         }
+        self
+    }
+
+    /// Drops were watched for; packets of the flow were freed like this, once each.
+    pub(crate) fn freed(mut self, drops: &[(EventWay, &str, &str)]) -> Self {
+        let (client, target) = (self.flow.src.unwrap(), self.flow.dst);
+        let events = drops
+            .iter()
+            .map(|(way, reason, location)| {
+                let back = *way == EventWay::Reply;
+                let (src, dst) = if back { (target, client) } else { (client, target) };
+                let (sport, dport) = if back { (self.flow.dport, 40000) } else { (40000, self.flow.dport) };
+                let proto = u16::from(self.flow.proto_number());
+                let packet =
+                    EventPacket { proto, src, dst, sport, dport, flags: 2, quoted: false, icmp: None };
+                KernelEvent::Drop {
+                    at: 1,
+                    reason: (*reason).into(),
+                    location: (*location).into(),
+                    dev: Some(2),
+                    way: *way,
+                    packet: Some(packet),
+                }
+            })
+            .collect();
+        self.put(KernelEvents { events, watched: vec!["drop".into()], ..KernelEvents::default() });
         self
     }
 

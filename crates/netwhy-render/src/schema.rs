@@ -61,6 +61,13 @@ pub fn report_schema() -> Value {
                     reference("stage", "One stage."),
                 ),
             ),
+            required(
+                "disagreements",
+                array(
+                    "Where prediction and observation contradict each other, explained by a cause or not.",
+                    reference("disagreement", "One contradiction."),
+                ),
+            ),
             optional("hand_off", reference("hand_off", "For outside: what to tell whoever is responsible.")),
             required("cost", reference("cost", "What the answer cost.")),
         ],
@@ -147,6 +154,17 @@ fn definitions() -> Value {
             required("predicted", string("What the facts say must happen here.")),
             required("observed", string("What was seen here; empty when nothing could be seen.")),
             required("disagrees", json!({"type": "boolean", "description": "True when prediction and observation contradict each other."})),
+        ]),
+        "disagreement": object("A contradiction between what was predicted and what was seen.", &[
+            required("flow", string("The flow, ADDR:PORT of its destination.")),
+            required("direction", enumeration("Which packets.", &[
+                ("forward", "from the client to the target"),
+                ("reply", "the answer"),
+            ])),
+            required("predicted", string("What the facts say must happen.")),
+            required("observed", string("What was seen.")),
+            required("source", string("The door the observation came through: skb:kfree_skb, AF_PACKET.")),
+            required("explained_by", string("The id of the cause that rests on the same observation; empty when none does.")),
         ]),
         "hand_off": object("What to tell whoever is responsible beyond this host.", &[
             required("last_good", string("The last point that is known to work.")),

@@ -119,6 +119,7 @@ fn build(report: &Report, options: &TextOptions, limits: Limits) -> Page {
         stages::write_ends(&mut page, &report.stages);
     }
     excluded(&mut page, report, options, limits, &mut hidden);
+    stages::write_disagreements(&mut page, &report.disagreements, options.verbosity > 0);
     if let Some(hand_off) = &report.hand_off {
         page.gap();
         page.entry("last good", &hand_off.last_good);

@@ -34,6 +34,7 @@ fn report(question: &Question, facts: &Facts) -> Report {
         ruled_out: judged.ruled_out,
         not_checkable: judged.not_checkable,
         stages: judged.stages,
+        disagreements: judged.disagreements,
         hand_off: None,
         cost: Cost::default(),
     }

@@ -30,6 +30,7 @@ use netwhy_walk::{Packet, Path, Stage};
 
 use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
+use crate::events::{Freed, by_tracking};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
 use crate::obstacle::{Direction, Way, object_text};
@@ -106,7 +107,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     }
     let tried: Vec<(&Suspect<'_>, Option<bool>)> = suspects.iter().map(|s| (s, drops(case, s))).collect();
     if let Some((s, _)) = tried.iter().find(|(_, d)| *d == Some(true)) {
-        let sure = s.place != Place::Unseen || frames_came(case, s);
+        let sure = s.place != Place::Unseen || frames_came(case, s) || freed_by(case, s).is_some();
         return finding(case, s, true).proven_if(sure);
     }
     let open: Vec<&Suspect<'_>> = tried.iter().filter(|(_, d)| d.is_none()).map(|(s, _)| *s).collect();
@@ -115,6 +116,13 @@ fn judge(case: &Case<'_>) -> Verdict {
             "every BPF program on the way, run on a packet of the flow, lets it pass",
             suspects.iter().filter_map(|s| ev_trial(case, s)).collect(),
         ),
+        // The kernel freed packets of the flow at the hook of one of them.
+        open if open.iter().filter(|s| freed_by(case, s).is_some()).count() == 1 => {
+            match open.iter().find(|s| freed_by(case, s).is_some()) {
+                Some(one) => finding(case, one, false).proven(),
+                None => Verdict::Silent,
+            }
+        }
         // Nothing else lies between where the packet was seen and where it was not.
         [only] if only.place != Place::Unseen && nothing_else(case) => finding(case, only, false).proven(),
         [first, ..] if nothing_else(case) => finding(case, first, false).consistent(),
@@ -307,6 +315,32 @@ fn nothing_else(case: &Case<'_>) -> bool {
     both && flat
 }
 
+/// Packets of the flow that the kernel freed where this program stands. XDP has a reason of its own that the generic
+/// and the veth hook do not use: there the place tells.
+fn freed_by<'a>(case: &Case<'a>, s: &Suspect<'_>) -> Option<Freed<'a>> {
+    let direction = if s.request { Direction::Forward } else { Direction::Reply };
+    let hook = match (&s.locus, s.program) {
+        (_, Some(p)) => p.hook.as_str(),
+        (Locus::Filter { parent, .. }, _) if parent.ends_with("fff3") => "tc-egress",
+        (Locus::Filter { .. }, _) => "tc-ingress",
+        (Locus::Bpf { hook, .. }, _) => hook.as_str(),
+        _ => return None,
+    };
+    let device = s.program.and_then(|p| p.ifindex);
+    case.drop_event(|f| {
+        let at_hook = match hook {
+            h if h.starts_with("xdp") => f.reason == "XDP" || f.location.contains("xdp"),
+            h if h.starts_with("tc") && h.ends_with("egress") => f.reason == "TC_EGRESS",
+            h if h.starts_with("tc") => f.reason == "TC_INGRESS",
+            "cgroup-egress" => f.reason == "BPF_CGROUP_EGRESS",
+            "cgroup-ingress" => f.reason == "SOCKET_FILTER",
+            "netfilter" => f.by_netfilter() && by_tracking(f.location),
+            _ => false,
+        };
+        f.is(direction) && at_hook && (f.dev.is_none() || device.is_none() || f.dev == device)
+    })
+}
+
 fn ev_trial(case: &Case<'_>, s: &Suspect<'_>) -> Option<Evidence> {
     let program = s.program?;
     let dropped = drops(case, s)?;
@@ -353,10 +387,7 @@ fn finding(case: &Case<'_>, s: &Suspect<'_>, ran: bool) -> Finding {
             .value(p.prog_id)
             .command(format!("bpftool prog show id {}", p.prog_id))
         }))
-        .maybe(case.ev_drop_event(|reason, location| {
-            matches!(reason, "TC_INGRESS" | "TC_EGRESS" | "BPF_CGROUP_EGRESS" | "XDP")
-                || location.contains("xdp")
-        }))
+        .maybe(freed_by(case, s).map(|freed| case.ev_freed(&freed)))
         .maybe(case.ev_capture());
     if s.place == Place::Outgoing && case.flow.proto == Proto::Tcp && case.question.role == Role::Client {
         f = f.maybe(case.ev_counter("TcpExt.TCPRetransFail"));

@@ -69,7 +69,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                 && ["connect", "send", "socket", "bind", "syscall", "net"].iter().any(|w| t.contains(w))
         })
     });
-    let event = case.drop_event(|reason, _| reason == "SECURITY_HOOK").is_some();
+    let event = case.drop_event(|f| f.reason == "SECURITY_HOOK").is_some();
     if denial.is_none() && !event {
         if let Some(a) = case.bpf_absence().or_else(|| case.firewall_absence()) {
             return Verdict::unknown(
@@ -94,7 +94,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     )
     .maybe(case.ev_attempt())
     .maybe(denial.map(|t| Evidence::new("denial", t.trim().to_string(), "/dev/kmsg").command("ausearch -m AVC -ts recent; dmesg | grep -i denied")))
-    .maybe(case.ev_drop_event(|reason, _| reason == "SECURITY_HOOK"))
+    .maybe(case.ev_drop_event(|f| f.reason == "SECURITY_HOOK"))
     .maybe(case.ev_capture())
     .fix(Fix::act("read the denial (ausearch -m AVC -ts recent; dmesg) and allow what the program needs in its policy"))
     .verify(case.ask_again())

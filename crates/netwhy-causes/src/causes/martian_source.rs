@@ -96,7 +96,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
             .maybe(case.ev_attempt())
             .evidence(case.ev_prediction(o.path, case.direction_text(o)))
             .maybe(ev_log(case))
-            .maybe(case.ev_drop_event(|reason, _| REASONS.contains(&reason)))
+            .maybe(case.ev_drop_event(|f| REASONS.contains(&f.reason)))
             .maybe(case.ev_counter("TcpExt.IPReversePathFilter"))
             .maybe(case.ev_capture());
     }

@@ -102,7 +102,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
             .maybe(case.ev_attempt())
             .maybe(case.ev_counter(COUNTER))
             .evidence(case.ev_prediction(o.path, case.direction_text(o)))
-            .maybe(case.ev_drop_event(|reason, _| reason == "IP_RPFILTER"))
+            .maybe(case.ev_drop_event(|f| f.reason == "IP_RPFILTER"))
             .maybe(case.ev_capture());
     }
     finding = finding.evidence(
@@ -132,7 +132,7 @@ fn judge_one(case: &Case<'_>, o: &Obstacle<'_>) -> Verdict {
         ))
         .verify(case.ask_again());
     let counted = grew.is_some_and(|d| d > 0);
-    let event = case.drop_event(|reason, _| reason == "IP_RPFILTER").is_some();
+    let event = case.drop_event(|f| f.reason == "IP_RPFILTER").is_some();
     finding.proven_if(!o.next && (counted || event) && case.met(o))
 }
 

@@ -1,6 +1,6 @@
 //! Every stage of the path: what was predicted beside what was seen.
 
-use netwhy_causes::report::StageOut;
+use netwhy_causes::report::{Disagreement, StageOut};
 
 use super::page::{Page, Style};
 
@@ -25,6 +25,28 @@ pub(super) fn write(page: &mut Page, stages: &[StageOut]) {
         } else if stage.disagrees {
             page.column(STAGE, "", Style::Plain, "DISAGREES with what was observed", Style::Bad);
         }
+    }
+}
+
+/// Where prediction and observation contradict each other. Those that a cause explains are told in a long answer.
+pub(super) fn write_disagreements(page: &mut Page, all: &[Disagreement], long: bool) {
+    let told: Vec<&Disagreement> = all.iter().filter(|d| long || d.explained_by.is_empty()).collect();
+    if !told.is_empty() {
+        page.gap();
+    }
+    for (i, d) in told.iter().enumerate() {
+        let label = if i == 0 { "disagree" } else { "" };
+        let because = match d.explained_by.as_str() {
+            "" => String::new(),
+            id => format!(" (see {id})"),
+        };
+        page.entry(
+            label,
+            &format!(
+                "{} path of {}, predicted: {}; observed: {}{because}",
+                d.direction, d.flow, d.predicted, d.observed
+            ),
+        );
     }
 }
 

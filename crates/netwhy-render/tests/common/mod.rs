@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use netwhy_causes::report::{
-    CauseOut, Confidence, Cost, HandOff, NotCheckable, Overall, QuestionOut, Report, RuledOut, SCHEMA,
-    StageOut,
+    CauseOut, Confidence, Cost, Disagreement, HandOff, NotCheckable, Overall, QuestionOut, Report, RuledOut,
+    SCHEMA, StageOut,
 };
 use netwhy_causes::{Evidence, Fix};
 use netwhy_facts::{Locus, Proto};
@@ -75,8 +75,20 @@ pub(crate) fn drop_outbound() -> Report {
             stage("forward", "routing", "198.51.100.1 dev eth0, source 198.51.100.7", "", false),
             stage("forward", "output", "inet filter output handle 7: ip daddr 203.0.113.0/24 counter drop: DROP", "0 left", false),
         ],
+        disagreements: vec![],
         hand_off: None,
         cost: cost(),
+    }
+}
+
+fn disagreement(direction: &str, predicted: &str, observed: &str, explained_by: &str) -> Disagreement {
+    Disagreement {
+        flow: "203.0.113.2:5432".into(),
+        direction: direction.into(),
+        predicted: predicted.into(),
+        observed: observed.into(),
+        source: "skb:kfree_skb".into(),
+        explained_by: explained_by.into(),
     }
 }
 
@@ -130,6 +142,20 @@ pub(crate) fn undetermined() -> Report {
                 needs: "denied (needs CAP_NET_RAW)".into(),
                 privilege: true,
             },
+        ],
+        disagreements: vec![
+            disagreement(
+                "forward",
+                "198.51.100.1 dev eth0: it passes",
+                "the kernel freed 2 packets to 203.0.113.2:5432: QDISC_DROP at __dev_queue_xmit, eth0",
+                "",
+            ),
+            disagreement(
+                "reply",
+                "delivered: it passes",
+                "the kernel freed 1 packet of 203.0.113.2:5432: NETFILTER_DROP at nf_hook_slow, eth0",
+                "conntrack-full",
+            ),
         ],
         ..drop_outbound()
     }

@@ -133,11 +133,14 @@ impl Session {
             .latest::<netwhy_facts::capture::FlowCapture>()
             .value()
             .map_or(0, |c| c.dropped + c.beyond_bound);
+        let kernel = self.facts.latest::<netwhy_facts::event::KernelEvents>().value();
+        let lost = lost + kernel.map_or(0, |k| k.lost);
         let events = self
             .facts
             .latest::<netwhy_facts::capture::FlowCapture>()
             .value()
-            .map_or(0, |c| c.packets.len() as u64);
+            .map_or(0, |c| c.packets.len() as u64)
+            + kernel.map_or(0, |k| k.events.len() as u64);
         let hand_off = (judgement.verdict == Overall::Outside).then(|| self.hand_off(&judgement));
         let report = Report {
             schema: SCHEMA,
@@ -162,6 +165,7 @@ impl Session {
             ruled_out: judgement.ruled_out,
             not_checkable: judgement.not_checkable,
             stages: judgement.stages,
+            disagreements: judgement.disagreements,
             hand_off,
             cost: Cost {
                 wall_us: wall.as_micros() as u64,
