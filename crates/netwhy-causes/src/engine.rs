@@ -6,6 +6,7 @@ use netwhy_walk::{Action, Path};
 
 use crate::case::{Case, Fate, Seen};
 use crate::cause::{Cause, Finding, Scope, Verdict};
+use crate::reasons::{Says, says};
 use crate::report::{CauseOut, Confidence, Disagreement, NotCheckable, Overall, RuledOut, StageOut};
 
 /// Predicted paths of one flow.
@@ -107,7 +108,7 @@ pub fn judge_with(
             }
             let flow_scoped = cause.scope == Scope::FailedFlow;
             for verdict in (cause.judge)(&case).flatten() {
-                match verdict {
+                match with_events(&case, cause, verdict) {
                     // Without an observed attempt a prediction stays a prediction.
                     Verdict::Proven(f) if flow_scoped && fate == Fate::Unknown => {
                         merge(&mut found, cause, Confidence::Consistent, *f, &p.flow);
@@ -157,9 +158,10 @@ pub fn judge_with(
         judge_question_only(causes, facts, question, &mut found, &mut ruled_out, &mut not_checkable);
     }
 
+    let causes_out = rank(found);
+    not_checkable.extend(without_events(facts, &fates, &causes_out));
     not_checkable.sort();
     not_checkable.dedup();
-    let causes_out = rank(found);
     // A cause that was found is not also ruled out for another flow.
     ruled_out.retain(|r| !causes_out.iter().any(|c| c.id == r.id || c.explains.contains(&r.id)));
     let stages = stages(facts, question, paths);
@@ -170,6 +172,49 @@ pub fn judge_with(
     let verdict = overall(&causes_out, &fates);
     let headline = headline(question, verdict, &causes_out, paths);
     Judgement { verdict, headline, causes: causes_out, ruled_out, not_checkable, stages, disagreements }
+}
+
+/// Adds what the kernel freed for a finding's reason, and its neighbour's failure. An event that no other condition
+/// brings about turns what fits into what is proven.
+fn with_events(case: &Case<'_>, cause: &Cause, verdict: Verdict) -> Verdict {
+    let (proven, mut finding) = match verdict {
+        Verdict::Proven(finding) => (true, finding),
+        Verdict::Consistent(finding) => (false, finding),
+        other => return other,
+    };
+    let behind = finding.evidence.iter().any(|e| e.id == "next-obstacle");
+    let cited = finding.evidence.iter().any(|e| e.id == "drop-event");
+    let mut proves = false;
+    if !behind && !cited && cause.scope == Scope::FailedFlow {
+        let told = case.freed().into_iter().find_map(|f| Some((says(cause.id, &f)?, f)));
+        if let Some((says, freed)) = told {
+            proves = says == Says::Proves;
+            let at = usize::from(finding.evidence.first().is_some_and(|e| e.id == "attempt"));
+            finding.evidence.insert(at, case.ev_freed(&freed));
+        }
+        if matches!(cause.id, "neigh-unresolved" | "neigh-table-full") {
+            finding.evidence.extend(case.ev_neighbour_event(None));
+        }
+        if cause.id == "svc-not-listening" {
+            finding.evidence.extend(case.ev_reset_sent(|reason| matches!(reason, "NO_SOCKET" | "")));
+        }
+    }
+    if proven || proves { Verdict::Proven(finding) } else { Verdict::Consistent(finding) }
+}
+
+/// Where nothing is proven about a flow that fails, the kernel's events would tell more.
+fn without_events(facts: &Facts, fates: &[Fate], causes: &[CauseOut]) -> Option<NotCheckable> {
+    use netwhy_facts::event::KernelEvents;
+    let proven = causes.iter().any(|c| c.confidence == Confidence::Proven);
+    if proven || !fates.contains(&Fate::Fails) {
+        return None;
+    }
+    let absence = facts.get::<KernelEvents>().absence().filter(|a| !matches!(a, Absence::NotAsked))?;
+    Some(NotCheckable {
+        what: "whether the kernel freed packets of the flow, and why".into(),
+        privilege: matches!(absence, Absence::Denied(_)),
+        needs: absence.to_string(),
+    })
 }
 
 fn judge_question_only(

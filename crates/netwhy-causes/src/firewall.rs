@@ -11,7 +11,8 @@ use crate::fix;
 use crate::obstacle::{Direction, Obstacle, Sight, object_text};
 
 /// Facts `judge_drops` and the obstacle helpers read, for the causes' `needs`.
-pub const NEEDS: &[&str] = &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events"];
+pub const NEEDS: &[&str] =
+    &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events", "links"];
 
 /// Judges every wanted obstacle: proven where packets met it and vanished, ruled out where they got past it,
 /// consistent where it is only predicted. `extend` may add to a finding before it is judged.

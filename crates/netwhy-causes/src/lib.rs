@@ -23,6 +23,7 @@ pub mod nexthop;
 pub mod obstacle;
 pub mod passed;
 pub mod predict;
+pub mod reasons;
 pub mod report;
 pub mod routing;
 pub mod service;

@@ -43,7 +43,17 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Inbound, Role::Transit],
     layer: Layer::Firewall,
     scope: Scope::FailedFlow,
-    needs: &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events", "conntrack"],
+    needs: &[
+        "nft",
+        "xtables",
+        "mib",
+        "capture",
+        "attempts",
+        "addresses",
+        "kernel-events",
+        "links",
+        "conntrack",
+    ],
     explains: &["fw-drop-reply", "fw-drop-inbound", "fw-drop-forward", "path-or-remote-drop"],
     judge,
 };

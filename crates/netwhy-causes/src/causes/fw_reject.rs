@@ -45,7 +45,7 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Inbound, Role::Transit],
     layer: Layer::Firewall,
     scope: Scope::FailedFlow,
-    needs: &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events", "paths"],
+    needs: &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events", "links", "paths"],
     explains: &["svc-not-listening", "path-or-remote-drop"],
     judge,
 };

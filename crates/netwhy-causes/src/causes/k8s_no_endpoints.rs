@@ -38,7 +38,7 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Inbound, Role::Transit],
     layer: Layer::Application,
     scope: Scope::FailedFlow,
-    needs: &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events"],
+    needs: &["nft", "xtables", "mib", "capture", "attempts", "addresses", "kernel-events", "links"],
     explains: &["fw-reject", "fw-drop-outbound", "fw-drop-forward", "fw-drop-inbound"],
     judge,
 };

@@ -44,6 +44,7 @@ pub static CAUSE: Cause = Cause {
         "bpf",
         "kernel-log",
         "kernel-events",
+        "links",
         "conntrack",
         "nft",
         "xtables",

@@ -39,7 +39,17 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Inbound, Role::Transit],
     layer: Layer::Firewall,
     scope: Scope::FailedFlow,
-    needs: &["nft", "xtables", "nfqueues", "mib", "capture", "attempts", "addresses", "kernel-events"],
+    needs: &[
+        "nft",
+        "xtables",
+        "nfqueues",
+        "mib",
+        "capture",
+        "attempts",
+        "addresses",
+        "kernel-events",
+        "links",
+    ],
     explains: &["path-or-remote-drop"],
     judge,
 };

@@ -29,6 +29,7 @@ use crate::case::{Case, Fate};
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
+use crate::obstacle::Direction;
 
 /// The cause.
 pub static CAUSE: Cause = Cause {
@@ -38,7 +39,7 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Transit],
     layer: Layer::Path,
     scope: Scope::FailedFlow,
-    needs: &["attempts", "capture", "mib", "paths", "addresses"],
+    needs: &["attempts", "capture", "mib", "paths", "addresses", "kernel-events", "links"],
     explains: &[],
     judge,
 };
@@ -66,6 +67,10 @@ fn judge(case: &Case<'_>) -> Verdict {
     }
     if !case.timed_out() {
         return Verdict::Silent;
+    }
+    if let Some(freed) = case.drop_event(|f| f.is(Direction::Forward) || f.is(Direction::Reply)) {
+        let here = "the kernel of this host freed packets of the flow";
+        return Verdict::ruled_out(here, vec![case.ev_freed(&freed)]);
     }
     if !s.known {
         // Without a capture the counters still tell a local drop from a remote one.

@@ -42,7 +42,7 @@ pub static CAUSE: Cause = Cause {
     roles: &[Role::Client, Role::Inbound, Role::Transit],
     layer: Layer::Firewall,
     scope: Scope::FailedFlow,
-    needs: &["nft", "xtables", "ipsets", "mib", "capture", "attempts", "addresses", "kernel-events"],
+    needs: &["nft", "xtables", "ipsets", "mib", "capture", "attempts", "addresses", "kernel-events", "links"],
     explains: &[
         "fw-drop-inbound",
         "fw-drop-outbound",

@@ -107,3 +107,45 @@ fn the_rule_of_an_inbound_question_is_proven_by_its_event() {
     );
     assert!(evidence(&f, "drop-event").is_some());
 }
+
+fn judged(scene: Scene, causes: &[&'static Cause]) -> Vec<crate::report::CauseOut> {
+    let paths = FlowPaths {
+        flow: scene.flow.clone(),
+        forward: scene.forward.clone(),
+        reply: scene.reply.clone(),
+        beyond: Vec::new(),
+    };
+    judge_with(causes, &scene.facts, &scene.question, &[paths]).causes
+}
+
+#[test]
+fn an_event_of_its_own_turns_what_fits_into_what_is_proven() {
+    use crate::report::Confidence;
+    fn judge(case: &Case<'_>) -> Verdict {
+        let locus = Locus::Sysctl { name: "x".into(), value: "1".into() };
+        let finding = crate::cause::Finding::new(locus, "it fits");
+        finding.maybe(case.ev_attempt()).consistent()
+    }
+    static NEIGH: std::sync::LazyLock<Cause> =
+        std::sync::LazyLock::new(|| Cause { judge, ..crate::causes::neigh_unresolved::CAUSE });
+    let scene = || Scene::client("203.0.113.2", 80).timeout(300);
+    let seen = |drops: &[(EventWay, &str, &str)]| {
+        let causes = judged(scene().freed(drops), &[&*NEIGH]);
+        let ids: Vec<String> = causes[0].evidence.iter().map(|e| e.id.clone()).collect();
+        (causes[0].confidence, ids)
+    };
+    assert_eq!(seen(&[]), (Confidence::Consistent, vec!["attempt".into()]));
+    let event = [(FORWARD, "NEIGH_FAILED", "neigh_invalidate")];
+    assert_eq!(seen(&event), (Confidence::Proven, vec!["attempt".into(), "drop-event".into()]));
+    // Another reason proves nothing about it.
+    assert_eq!(seen(&[(FORWARD, "QDISC_DROP", "x")]).0, Confidence::Consistent);
+}
+
+#[test]
+fn nothing_beyond_this_host_is_blamed_for_what_it_freed_itself() {
+    let lost = || Scene::client("203.0.113.2", 80).timeout(3000).request_out();
+    let cause = &crate::causes::path_or_remote_drop::CAUSE;
+    proven(lost().freed(&[]).judge(cause));
+    ruled_out(lost().freed(&[(FORWARD, "FULL_RING", "veth_xmit")]).judge(cause));
+    proven(lost().freed(&[(FORWARD, "QUEUE_PURGE", "x")]).judge(cause));
+}

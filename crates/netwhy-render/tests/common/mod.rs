@@ -70,7 +70,7 @@ pub(crate) fn drop_outbound() -> Report {
                 Evidence::new("fib", "the kernel's answer is 198.51.100.1 dev eth0", "RTM_GETROUTE").command("ip route get 203.0.113.2")] },
             RuledOut { id: "neigh-unresolved".into(), because: "198.51.100.1 is REACHABLE on eth0".into(), evidence: vec![] },
         ],
-        not_checkable: vec![NotCheckable { what: "kernel drop events of the flow".into(), needs: "not supported here (this build has no probe engine)".into(), privilege: false }],
+        not_checkable: vec![NotCheckable { what: "kernel drop events of the flow".into(), needs: "not supported here (no types of this kernel)".into(), privilege: false }],
         stages: vec![
             stage("forward", "routing", "198.51.100.1 dev eth0, source 198.51.100.7", "", false),
             stage("forward", "output", "inet filter output handle 7: ip daddr 203.0.113.0/24 counter drop: DROP", "0 left", false),

@@ -1,6 +1,7 @@
 //! `netwhy capabilities`: what works here, as whom, and what is missing. Everything is tried, nothing is guessed and
 //! nothing is changed: sockets are opened and closed, files read, programs listed.
 
+use netwhy_collect::event::EventFilter;
 use netwhy_facts::host::Host;
 use netwhy_facts::{Facts, Reading};
 use netwhy_render::catalogue::{Available, Capabilities, Capability, capabilities_text};
@@ -70,6 +71,7 @@ const FEATURES: &[Feature] = &[
     Feature { name: "kernel-log", what: "what the kernel wrote to its log", attempt: kernel_log },
     Feature { name: "bpf-list", what: "listing BPF programs", attempt: bpf_list },
     Feature { name: "bpf-load", what: "loading probes", attempt: bpf_load },
+    Feature { name: "kernel-events", what: "packets of the flow the kernel frees, resets, retransmissions", attempt: kernel_events },
     Feature { name: "tracepoints", what: "formats of kernel events", attempt: || file("/sys/kernel/tracing/events/skb/kfree_skb/format", "root, or read access to /sys/kernel/tracing") },
     Feature { name: "btf", what: "the kernel's types and the names of its drop reasons", attempt: || file("/sys/kernel/btf/vmlinux", "read access to /sys/kernel/btf") },
     Feature { name: "kernel-config", what: "which features the kernel was built with", attempt: || file("/proc/config.gz", "read access to /proc/config.gz") },
@@ -154,6 +156,23 @@ fn bpf_load() -> Reading<()> {
         }
         Ok(_) => Reading::denied("CAP_BPF and CAP_PERFMON"),
         Err(e) => Reading::failed(e),
+    }
+}
+
+/// Attaches the probes of a question, for flows that do not exist, and lets them go.
+fn kernel_events() -> Reading<()> {
+    let collector = match netwhy_collect::Collector::here() {
+        Ok(collector) => collector,
+        Err(error) => return Reading::failed(error),
+    };
+    let seen = collector.prepare_events(6).watch(EventFilter::default()).end();
+    let door = seen.value().map(|events| match events.missing.as_slice() {
+        [] => format!("tracepoints: {}", events.watched.join(", ")),
+        missing => format!("tracepoints: {}; missing: {}", events.watched.join(", "), missing.join("; ")),
+    });
+    match (seen, door) {
+        (Reading::Known { at, .. }, Some(door)) => Reading::known((), door, at),
+        (absent, _) => absent.map(|_| ()),
     }
 }
 

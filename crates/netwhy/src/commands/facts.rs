@@ -192,7 +192,7 @@ pub(crate) const SOURCES: &[Source] = &[
     question("bpf-trials", "what suspected BPF programs do with a packet of the flow"),
     question("neigh-probes", "whether the next hop answers"),
     question("processes", "processes behind the sockets: limits, descriptors, state"),
-    question("kernel-events", "drops, resets and retransmissions of the flow, as the kernel reports them"),
+    question("kernel-events", "packets of the flow the kernel freed with reason and place, resets, retransmissions, states, errors, failed next hops"),
 ];
 
 fn nics(collector: &Collector) -> Reading<Nics> {
