@@ -185,7 +185,7 @@ fn with_events(case: &Case<'_>, cause: &Cause, verdict: Verdict) -> Verdict {
     let behind = finding.evidence.iter().any(|e| e.id == "next-obstacle");
     let cited = finding.evidence.iter().any(|e| e.id == "drop-event");
     let mut proves = false;
-    if !behind && !cited && cause.scope == Scope::FailedFlow {
+    if !behind && !cited && cause.scope != Scope::Question {
         let told = case.freed().into_iter().find_map(|f| Some((says(cause.id, &f)?, f)));
         if let Some((says, freed)) = told {
             proves = says == Says::Proves;

@@ -53,6 +53,8 @@ pub fn says(cause: &str, freed: &Freed<'_>) -> Option<Says> {
     let whose = match cause {
         "fw-drop-neighbour" => freed.way == EventWay::NextHop,
         "fw-drop-icmp" => freed.is_error(),
+        // What cannot leave is the question for the next hop, as long as nobody answers it.
+        "qdisc-drop" | "link-down" => !freed.is_error(),
         _ => freed.way != EventWay::NextHop && !freed.is_error(),
     };
     let place = match cause {
@@ -90,5 +92,8 @@ mod tests {
         let failed = freed("NEIGH_FAILED", "neigh_invalidate", EventWay::Forward);
         assert_eq!(says("neigh-unresolved", &failed), Some(Says::Proves));
         assert_eq!(says("rp-filter", &failed), None);
+        let question = freed("QDISC_DROP", "__dev_queue_xmit", EventWay::NextHop);
+        assert_eq!(says("link-down", &question), Some(Says::Fits));
+        assert_eq!(says("svc-not-listening", &question), None);
     }
 }
