@@ -62,9 +62,17 @@ impl<'a> Background<'a> {
         let named = |spec: &MapSpec| spec.role == Role::Script && spec.name.trim_start_matches('@') == map;
         let found = self.spec.maps.iter().zip(&self.objects.maps).find(|(spec, _)| named(spec));
         let missing = || SysError::new("bpf map update", format!("@{map}"), Errno::ENOENT);
-        let (_, made) = found.ok_or_else(missing)?;
+        let (spec, made) = found.ok_or_else(missing)?;
         let key: Vec<u8> = key.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        Ok(made.update(&key, &value.to_ne_bytes(), Update::Any)?)
+        let mut bytes = value.to_ne_bytes().to_vec();
+        if let Some(at) = spec.present {
+            // A scalar says of itself that it is set.
+            bytes.resize(spec.value_size as usize, 0);
+            if let Some(word) = bytes.get_mut(at as usize..at as usize + 8) {
+                word.copy_from_slice(&1_u64.to_ne_bytes());
+            }
+        }
+        Ok(made.update(&key, &bytes, Update::Any)?)
     }
 
     /// Hands over what is there, at most `limit` records, without waiting; says how many there were.
@@ -76,6 +84,8 @@ impl<'a> Background<'a> {
             symbols: self.kernel.symbols(),
             users: self.kernel.users(),
             stacks: stacks.map(|(_, made)| made),
+            strlen: self.spec.config.max_strlen,
+            trailer: "..",
         };
         ring.drain(limit, |bytes| match spec.actions.get(u32_at(bytes, 0) as usize) {
             Some(Action::Emit { name, fields }) => {

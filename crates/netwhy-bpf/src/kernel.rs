@@ -176,6 +176,8 @@ impl Kernel {
             ktime_tai: has("BPF_FUNC_ktime_get_tai_ns"),
             attach_cookie: has("BPF_FUNC_get_attach_cookie"),
             func_ip: has("BPF_FUNC_get_func_ip"),
+            percpu_lookup: has("BPF_FUNC_map_lookup_percpu_elem"),
+            cpus: netwhy_sys::bpf::possible_cpus().map_or(1, |n| u32::try_from(n).unwrap_or(1)),
             tp_btf: has("BPF_TRACE_RAW_TP"),
             allow_unsafe,
         }

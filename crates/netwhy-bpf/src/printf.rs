@@ -152,7 +152,8 @@ mod tests {
 
     fn show(text: &str, shape: Shape, bytes: &[u8]) -> String {
         let symbols = Symbols::from_text(String::new());
-        let reader = Reader { symbols: &symbols, users: &Users::new(), stacks: None };
+        let reader =
+            Reader { symbols: &symbols, users: &Users::new(), stacks: None, strlen: 1024, trailer: ".." };
         format(&reader, text, &[Part { name: String::new(), offset: 0, shape }], bytes)
     }
 

@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn a_record_is_read_by_the_names_of_its_fields() {
         let symbols = Symbols::from_text(String::new());
-        let reader = Reader { symbols: &symbols, users: &Users::new(), stacks: None };
+        let reader =
+            Reader { symbols: &symbols, users: &Users::new(), stacks: None, strlen: 1024, trailer: ".." };
         let inner = Shape::Tuple {
             size: 32,
             parts: vec![Part { name: "addr".into(), offset: 0, shape: Shape::Inet }, int("port", 24)],
@@ -222,7 +223,8 @@ mod tests {
     #[test]
     fn a_record_cut_short_is_read_as_far_as_it_goes() {
         let symbols = Symbols::from_text(String::new());
-        let reader = Reader { symbols: &symbols, users: &Users::new(), stacks: None };
+        let reader =
+            Reader { symbols: &symbols, users: &Users::new(), stacks: None, strlen: 1024, trailer: ".." };
         let fields = [int("a", 0), Part { name: "b".into(), offset: 8, shape: Shape::Inet }];
         assert_eq!(reader.record("r", &fields, &[1, 2, 3]).get("b"), Some(&Value::Absent));
     }

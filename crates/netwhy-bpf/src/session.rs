@@ -1,6 +1,7 @@
 //! Running a compiled script: begin, attach, read records and act on them, end.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -329,10 +330,14 @@ impl Session<'_> {
 
     fn reader(&self) -> Reader<'_> {
         let stacks = self.spec.maps.iter().zip(self.maps).find(|(map, _)| map.role == Role::Stacks);
+        let config = &self.spec.config;
+        let trailer = config.other.iter().rev().find(|(name, _)| name == "str_trunc_trailer");
         Reader {
             symbols: self.kernel.symbols(),
             users: self.kernel.users(),
             stacks: stacks.map(|(_, made)| made),
+            strlen: config.max_strlen,
+            trailer: trailer.map_or("..", |(_, text)| text.as_str()),
         }
     }
 
@@ -353,8 +358,7 @@ impl Session<'_> {
                 let text = printf::format(&self.reader(), format, parts, args);
                 match to {
                     Stream::Out => self.print("printf", &text)?,
-                    Stream::Warn => eprint!("WARNING: {text}"),
-                    Stream::Error => eprint!("ERROR: {text}"),
+                    Stream::Warn | Stream::Error => eprint!("{text}"),
                 }
             }
             Action::PrintMap { map } => {
@@ -382,13 +386,20 @@ impl Session<'_> {
             }
             Action::Cat { format, args: parts } => {
                 let path = printf::format(&self.reader(), format, parts, args);
-                let limit = 64 << 10;
-                match netwhy_sys::procfs::Tree::at("/").read_bytes(path.trim_start_matches('/'), limit) {
-                    Ok(bytes) => {
+                let given = self.spec.config.other.iter().rev().find(|(name, _)| name == "max_cat_bytes");
+                let limit = given.and_then(|(_, n)| n.parse().ok()).unwrap_or(10_240);
+                let mut bytes = Vec::new();
+                let read = File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+                match read {
+                    Ok(_) => {
                         let text = value::clean(&bytes);
                         self.print("cat", &text)?;
                     }
-                    Err(error) => eprintln!("WARNING: cat {}: {error}", value::clean(path.as_bytes())),
+                    Err(error) => {
+                        let why = error.to_string();
+                        let why = why.split(" (os error").next().unwrap_or_default();
+                        eprintln!("ERROR: failed to open file '{}' ({why})", value::clean(path.as_bytes()));
+                    }
                 }
             }
             // Only compiled where the user allowed it (`--unsafe`).

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use netwhy_lang::program::{Part, Shape};
+use netwhy_lang::program::{Part, Raw, Shape};
 use netwhy_sys::bpf::Map;
 
 use crate::symbols::Symbols;
@@ -16,6 +16,9 @@ pub(crate) struct Reader<'a> {
     pub(crate) users: &'a Users,
     /// The map with stacks, if the script has one.
     pub(crate) stacks: Option<&'a Map>,
+    /// The longest string the script reads, and what is shown after one that is longer.
+    pub(crate) strlen: u32,
+    pub(crate) trailer: &'a str,
 }
 
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -65,7 +68,15 @@ impl Reader<'_> {
                 Some((name, _)) => name.clone(),
                 None => (word as i64).to_string(),
             },
-            Shape::Str { .. } => clean(bytes.split(|&b| b == 0).next().unwrap_or_default()),
+            Shape::Str { size } => {
+                let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
+                let mut shown = clean(text);
+                // One byte more than the limit was read: a string that fills it goes on.
+                if *size == self.strlen + 1 && text.len() >= self.strlen as usize {
+                    shown.push_str(self.trailer);
+                }
+                shown
+            }
             Shape::Buf { .. } => self.buffer(bytes, true),
             Shape::Inet => inet(bytes),
             Shape::Mac => mac(bytes),
@@ -77,7 +88,10 @@ impl Reader<'_> {
             Shape::Kstack { depth, mode } => self.stack(word, *depth, mode, None),
             Shape::Ustack { depth, mode } => self.stack(word, *depth, mode, Some(u32_at(bytes, 8))),
             Shape::Timestamp { format } => timestamp(word, format),
-            Shape::CgroupPath => format!("cgroup {word}"),
+            Shape::CgroupPath => cgroup_path(word),
+            Shape::Username => username(word),
+            Shape::Errno => netwhy_lang::error_text(word),
+            Shape::Signal => signal(word),
             Shape::Tuple { parts, .. } if parts.iter().any(|part| !part.name.is_empty()) => {
                 let fields: Vec<String> = parts
                     .iter()
@@ -92,13 +106,7 @@ impl Reader<'_> {
                     bytes.chunks(size).take(*len as usize).map(|one| self.text(elem, one)).collect();
                 format!("[{}]", values.join(","))
             }
-            Shape::Struct { members, .. } => {
-                let fields: Vec<String> = members
-                    .iter()
-                    .map(|m| format!(".{} = {}", m.name, raw(bytes, m.offset, m.size, m.signed)))
-                    .collect();
-                format!("{{ {} }}", fields.join(", "))
-            }
+            Shape::Raw { of, .. } => raw(of, bytes, false),
         }
     }
 
@@ -149,13 +157,8 @@ impl Reader<'_> {
                     bytes.chunks(size).take(*len as usize).map(|one| self.json(elem, one)).collect();
                 format!("[{}]", all.join(","))
             }
-            Shape::Struct { members, .. } => {
-                let fields: Vec<String> = members
-                    .iter()
-                    .map(|m| format!("{}: {}", quote(&m.name), raw(bytes, m.offset, m.size, m.signed)))
-                    .collect();
-                format!("{{ {} }}", fields.join(", "))
-            }
+            Shape::Raw { of, .. } => raw(of, bytes, true),
+            Shape::Enum { .. } => (word as i64).to_string(),
             other => quote(&self.text(other, bytes)),
         }
     }
@@ -225,19 +228,136 @@ fn mac(bytes: &[u8]) -> String {
     all.join(":")
 }
 
-fn raw(bytes: &[u8], offset: u32, size: u32, signed: bool) -> String {
-    let rest = bytes.get(offset as usize..).unwrap_or_default();
-    let mut wide = [0_u8; 8];
-    let size = (size as usize).min(8);
-    for (to, from) in wide.iter_mut().zip(rest.iter().take(size)) {
+/// Bytes as C lays them out, as text or as JSON.
+fn raw(of: &Raw, bytes: &[u8], json: bool) -> String {
+    match of {
+        Raw::Int { size, signed } => number(bytes, *size, *signed),
+        Raw::Bool => (bytes.first().copied().unwrap_or(0) != 0).to_string(),
+        Raw::Ptr if json => u64_at(bytes, 0).to_string(),
+        Raw::Ptr => format!("{:#x}", u64_at(bytes, 0)),
+        Raw::Enum { size, values } => {
+            let text = number(bytes, *size, true);
+            match values.iter().find(|(_, value)| !json && text == value.to_string()) {
+                Some((name, _)) => name.clone(),
+                None => text,
+            }
+        }
+        Raw::Chars { size } => {
+            let all = bytes.get(..*size as usize).unwrap_or(bytes);
+            let text = clean(all.split(|&b| b == 0).next().unwrap_or_default());
+            if json { quote(&text) } else { text }
+        }
+        Raw::Array { elem, step, len } => {
+            let all = bytes.chunks((*step).max(1) as usize).take(*len as usize);
+            let all: Vec<String> = all.map(|one| raw(elem, one, json)).collect();
+            format!("[{}]", all.join(","))
+        }
+        Raw::Struct { members } => {
+            let all: Vec<String> = members
+                .iter()
+                .filter(|m| !m.name.is_empty() || matches!(m.of, Raw::Struct { .. }))
+                .map(|m| {
+                    let rest = bytes.get(m.offset as usize..).unwrap_or_default();
+                    let value = match (m.bits, &m.of) {
+                        (Some((from, count)), Raw::Int { signed, .. }) => bits(rest, from, count, *signed),
+                        (_, of) => raw(of, rest, json),
+                    };
+                    if json {
+                        format!("{}: {value}", quote(&m.name))
+                    } else {
+                        format!(".{} = {value}", m.name)
+                    }
+                })
+                .collect();
+            if json { format!("{{{}}}", all.join(", ")) } else { format!("{{ {} }}", all.join(", ")) }
+        }
+        Raw::None if json => "null".to_owned(),
+        Raw::None => "<no value>".to_owned(),
+    }
+}
+
+fn bits(bytes: &[u8], from: u32, count: u32, signed: bool) -> String {
+    let mut wide = [0_u8; 16];
+    for (to, from) in wide.iter_mut().zip(bytes) {
         *to = *from;
     }
-    let value = u64::from_le_bytes(wide);
-    if signed && size > 0 {
-        let shift = 64 - 8 * size as u32;
-        return (((value << shift) as i64) >> shift).to_string();
+    let value = (u128::from_le_bytes(wide) >> from.min(127)) as u64;
+    let cut = 64 - count.clamp(1, 64);
+    let value = value << cut;
+    if signed { ((value as i64) >> cut).to_string() } else { (value >> cut).to_string() }
+}
+
+fn number(bytes: &[u8], size: u32, signed: bool) -> String {
+    bits(bytes, 0, size.clamp(1, 8) * 8, signed)
+}
+
+/// The name of a user: the one /etc/passwd gives, else the number.
+fn username(uid: u64) -> String {
+    let passwd = netwhy_sys::procfs::Tree::at("/").read("etc/passwd").unwrap_or_default();
+    let found = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    found.map_or_else(|| uid.to_string(), |name| clean(name.as_bytes()))
+}
+
+/// The paths of a cgroup in the mounted hierarchies: the directory whose inode is the id.
+fn cgroup_path(id: u64) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let root = std::path::Path::new("/sys/fs/cgroup");
+    let mut todo = vec![root.to_path_buf()];
+    // Hierarchies are small; the bound is for a broken one.
+    for _ in 0..100_000 {
+        let Some(at) = todo.pop() else { break };
+        if std::fs::metadata(&at).is_ok_and(|meta| meta.ino() == id) {
+            let path =
+                at.strip_prefix(root).map_or_else(|_| String::new(), |p| p.to_string_lossy().into_owned());
+            return clean(format!("unified:/{path}").as_bytes());
+        }
+        let inner = std::fs::read_dir(&at).into_iter().flatten().filter_map(Result::ok);
+        todo.extend(inner.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
     }
-    value.to_string()
+    format!("cgroup {id}")
+}
+
+/// What strsignal(3) says.
+fn signal(number: u64) -> String {
+    const TEXTS: [&str; 31] = [
+        "Hangup",
+        "Interrupt",
+        "Quit",
+        "Illegal instruction",
+        "Trace/breakpoint trap",
+        "Aborted",
+        "Bus error",
+        "Floating point exception",
+        "Killed",
+        "User defined signal 1",
+        "Segmentation fault",
+        "User defined signal 2",
+        "Broken pipe",
+        "Alarm clock",
+        "Terminated",
+        "Stack fault",
+        "Child exited",
+        "Continued",
+        "Stopped (signal)",
+        "Stopped",
+        "Stopped (tty input)",
+        "Stopped (tty output)",
+        "Urgent I/O condition",
+        "CPU time limit exceeded",
+        "File size limit exceeded",
+        "Virtual timer expired",
+        "Profiling timer expired",
+        "Window changed",
+        "I/O possible",
+        "Power failure",
+        "Bad system call",
+    ];
+    let text = number.checked_sub(1).and_then(|at| TEXTS.get(usize::try_from(at).ok()?));
+    text.map_or_else(|| format!("Unknown signal {number}"), |text| (*text).to_owned())
 }
 
 /// Nanoseconds since boot as local time.

@@ -18,8 +18,8 @@ pub struct Script {
     pub defines: Vec<(String, Expr)>,
     /// Structures and enums declared in the script.
     pub structs: Vec<StructDecl>,
-    /// Enumerators declared in the script.
-    pub enumerators: Vec<(String, i64)>,
+    /// Enumerations declared in the script.
+    pub enums: Vec<EnumDecl>,
 }
 
 /// Attach points, predicate, body.
@@ -75,8 +75,28 @@ pub struct StructDecl {
     pub name: String,
     /// Whether it is a union.
     pub union: bool,
-    /// Members.
-    pub members: Vec<(TypeName, String)>,
+    /// Members; an anonymous structure inside has an empty name.
+    pub members: Vec<MemberDecl>,
+}
+
+/// A member of a structure declared in the script.
+#[derive(Debug, Clone)]
+pub struct MemberDecl {
+    /// Type.
+    pub ty: TypeName,
+    /// Name.
+    pub name: String,
+    /// Width of a bit-field.
+    pub bits: Option<u32>,
+}
+
+/// An enumeration declared in the script.
+#[derive(Debug, Clone)]
+pub struct EnumDecl {
+    /// Tag, empty when anonymous.
+    pub name: String,
+    /// Enumerators and their values.
+    pub values: Vec<(String, i64)>,
 }
 
 /// Statements in braces.
@@ -239,6 +259,8 @@ pub enum ExprKind {
     Offsetof(TypeName, Vec<String>),
     /// `{ statements; value }`
     Block(Block, Box<Expr>),
+    /// `comptime x`: known when compiling.
+    Comptime(Box<Expr>),
 }
 
 /// A type as written.

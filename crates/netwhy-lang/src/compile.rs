@@ -1,7 +1,7 @@
 //! The order of the passes, in one function.
 
 use crate::codegen::{self, Maps, Shared};
-use crate::diag::{Diagnostic, Result};
+use crate::diag::{Diagnostic, Result, Span};
 use crate::features::Features;
 use crate::passes::expand::expand;
 use crate::passes::fields::World;
@@ -17,6 +17,10 @@ pub struct Options {
     pub params: Vec<String>,
     /// Named parameters (`--name=value`; a name alone is `true`), read by `getopt`.
     pub named: Vec<(String, String)>,
+    /// What messages of the script call it; `stdin` when empty.
+    pub name: String,
+    /// The process a run was told to start, for `cpid`.
+    pub child: Option<u32>,
     /// Settings, overridden by the script's own.
     pub config: Config,
 }
@@ -48,6 +52,10 @@ const OTHER: [&str; 14] = [
     "str_trunc_trailer",
 ];
 
+/// Licences under which the kernel offers all of its helpers.
+const LICENSES: [&str; 6] =
+    ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
 /// Compiles a script.
 pub fn compile(
     script: &str,
@@ -60,13 +68,14 @@ pub fn compile(
     let config = settings(&tree, &options.config)?;
     // Macros and parameters first: a wildcard may be a parameter.
     let (units, params) = expand(&tree, &config, options, probes)?;
-    let world = World { types, structs: &tree.structs, strlen: config.max_strlen };
+    let world = World { types, structs: &tree.structs, enums: &tree.enums, strlen: config.max_strlen };
     // Names are resolved inside, then types until they settle.
-    let inferred = infer(units, world, &tree.enumerators, features)?;
+    let inferred = infer(units, world, features)?;
     let mut shared = Shared {
         world,
         features,
-        enumerators: &tree.enumerators,
+        child: options.child,
+        place: &|span| place(&options.name, script, span),
         maps: Maps::default(),
         actions: Vec::new(),
     };
@@ -84,6 +93,12 @@ pub fn compile(
     shared.maps.set_scratch_size(scratch);
     let spec = ProgramSpec { programs, maps: shared.maps.specs, actions: shared.actions, config, params };
     Ok(Compiled { spec, warnings: inferred.warnings })
+}
+
+/// A place as messages name it: file, line, columns.
+fn place(name: &str, script: &str, span: Span) -> String {
+    let (line, from, to) = crate::diag::position(script, span);
+    format!("{}:{line}:{from}-{to}", if name.is_empty() { "stdin" } else { name })
 }
 
 fn settings(tree: &ast::Script, base: &Config) -> Result<Config> {
@@ -132,7 +147,13 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> std::result::Result<
                 _ => return Err(bad()),
             };
         }
-        other if OTHER.contains(&other) => config.other.push((short.clone(), value.to_owned())),
+        "license" if !LICENSES.contains(&value) => {
+            let all = LICENSES.join(", ");
+            return Err(format!("Invalid value for license. Found: {value}. Valid values: {all}"));
+        }
+        other if OTHER.contains(&other) || other.starts_with("unstable_") => {
+            config.other.push((short.clone(), value.to_owned()))
+        }
         _ => return Err(format!("unknown setting `{name}`")),
     }
     Ok(())

@@ -71,17 +71,15 @@ impl Diagnostic {
         let start = floor(script, self.span.start as usize);
         let line_start = script[..start].rfind('\n').map_or(0, |i| i + 1);
         let line_end = script[start..].find('\n').map_or(script.len(), |i| start + i);
-        let line_no = script[..start].matches('\n').count() + 1;
-        let column = script[line_start..start].chars().count();
-        let end = floor(script, (self.span.end as usize).clamp(start, line_end.max(start)));
-        let width = script[start..end.max(start)].chars().count().max(1);
+        let (line_no, from, to) = position(script, self.span);
+        let (column, width) = (from - 1, to - from);
         let level = match self.level {
             Level::Error => "ERROR",
             Level::Warning => "WARNING",
         };
         let clean =
             |text: &str| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
-        let mut out = format!("{file}:{line_no}:{}: {level}: {}\n", column + 1, clean(&self.message));
+        let mut out = format!("{file}:{line_no}:{from}-{to}: {level}: {}\n", clean(&self.message));
         out += &format!("{}\n", clean(&script[line_start..line_end]));
         out += &format!("{}{}\n", " ".repeat(column), "~".repeat(width));
         if let Some(hint) = &self.hint {
@@ -89,6 +87,17 @@ impl Diagnostic {
         }
         out
     }
+}
+
+/// Line and columns (first, and after the last) of a place, all from 1; what goes on in other lines does not count.
+pub(crate) fn position(script: &str, span: Span) -> (usize, usize, usize) {
+    let start = floor(script, span.start as usize);
+    let line_start = script[..start].rfind('\n').map_or(0, |i| i + 1);
+    let line_end = script[start..].find('\n').map_or(script.len(), |i| start + i);
+    let column = script[line_start..start].chars().count();
+    let end = floor(script, (span.end as usize).clamp(start, line_end.max(start)));
+    let width = script[start..end.max(start)].chars().count().max(1);
+    (script[..start].matches('\n').count() + 1, column + 1, column + 1 + width)
 }
 
 fn floor(text: &str, at: usize) -> usize {

@@ -26,6 +26,10 @@ pub struct Features {
     pub attach_cookie: bool,
     /// `bpf_get_func_ip` (5.15).
     pub func_ip: bool,
+    /// `bpf_map_lookup_percpu_elem` (5.19): reading aggregations in the kernel.
+    pub percpu_lookup: bool,
+    /// Processors there may ever be; aggregations have a part for each.
+    pub cpus: u32,
     /// BTF tracepoints (`tp_btf`) can be loaded.
     pub tp_btf: bool,
     /// Whether `system`, `override`, `signal` and the like are allowed (`--unsafe`).
@@ -43,6 +47,8 @@ impl Features {
             ktime_tai: true,
             attach_cookie: true,
             func_ip: true,
+            percpu_lookup: true,
+            cpus: 2,
             tp_btf: true,
             allow_unsafe: false,
         }
@@ -57,6 +63,7 @@ impl Features {
             ktime_tai: false,
             attach_cookie: false,
             func_ip: false,
+            percpu_lookup: false,
             ..Self::modern()
         }
     }

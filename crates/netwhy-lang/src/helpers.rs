@@ -35,6 +35,8 @@ helpers! {
     TASK = 35, "get_current_task";
     /// -> NUMA node
     NUMA = 42, "get_numa_node_id";
+    /// socket -> cookie
+    SOCKET_COOKIE = 46, "get_socket_cookie";
     /// ctx, buffer, size, flags
     GET_STACK = 67, "get_stack";
     /// -> cgroup id
@@ -49,6 +51,8 @@ helpers! {
     READ_USER_STR = 114, "probe_read_user_str";
     /// dst, size, kernel pointer -> length with NUL
     READ_KERNEL_STR = 115, "probe_read_kernel_str";
+    /// signal
+    SEND_SIGNAL_THREAD = 117, "send_signal_thread";
     /// -> jiffies
     JIFFIES = 118, "jiffies64";
     /// dev, ino, struct bpf_pidns_info *, size
@@ -73,6 +77,8 @@ helpers! {
     COOKIE = 174, "get_attach_cookie";
     /// n, callback, ctx, flags
     LOOP = 181, "loop";
+    /// map, key, cpu -> pointer to that CPU's value or 0
+    PERCPU_LOOKUP = 195, "map_lookup_percpu_elem";
     /// -> ns, atomic time
     KTIME_TAI = 208, "ktime_get_tai_ns";
 }

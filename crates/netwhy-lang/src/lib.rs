@@ -17,6 +17,8 @@ mod listing;
 pub mod parser;
 pub mod passes;
 pub mod program;
+mod signals;
 pub mod types;
 
 pub use compile::{Compiled, Options, compile, set};
+pub use passes::library::error_text;

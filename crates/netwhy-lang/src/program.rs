@@ -46,7 +46,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_strlen: 128,
+            max_strlen: 1024,
             max_map_keys: 4096,
             missing_probes: MissingProbes::Error,
             print_maps_on_exit: true,
@@ -462,12 +462,18 @@ pub enum Shape {
         /// Elements.
         len: u32,
     },
-    /// Raw bytes of a kernel structure, members at their C offsets and sizes.
-    Struct {
+    /// A user's number (u64), printed as name.
+    Username,
+    /// An error's number (u64), printed as text.
+    Errno,
+    /// A signal's number (u64), printed as text.
+    Signal,
+    /// A structure or array as C lays it out.
+    Raw {
         /// Bytes, rounded up to 8.
         size: u32,
-        /// Members that can be printed.
-        members: Vec<RawMember>,
+        /// What the bytes are.
+        of: Raw,
     },
 }
 
@@ -482,17 +488,61 @@ pub struct Part {
     pub shape: Shape,
 }
 
-/// A member of a raw structure.
+/// Bytes as C lays them out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Raw {
+    /// A number.
+    Int {
+        /// Bytes.
+        size: u32,
+        /// Whether it is signed.
+        signed: bool,
+    },
+    /// A truth value in one byte.
+    Bool,
+    /// An address in eight bytes.
+    Ptr,
+    /// An enumeration.
+    Enum {
+        /// Bytes.
+        size: u32,
+        /// Names and values.
+        values: Vec<(String, i64)>,
+    },
+    /// Characters, ended by NUL or by their number.
+    Chars {
+        /// Bytes.
+        size: u32,
+    },
+    /// Elements one after the other.
+    Array {
+        /// Element.
+        elem: Box<Raw>,
+        /// Bytes of an element.
+        step: u32,
+        /// Elements.
+        len: u32,
+    },
+    /// A structure or union.
+    Struct {
+        /// Members.
+        members: Vec<RawMember>,
+    },
+    /// Nothing that could be shown.
+    None,
+}
+
+/// A member of a structure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawMember {
     /// Name.
     pub name: String,
     /// Bytes from the start.
     pub offset: u32,
-    /// Bytes.
-    pub size: u32,
-    /// Whether it is signed.
-    pub signed: bool,
+    /// For a bit-field: bits from that byte on, and how many.
+    pub bits: Option<(u32, u32)>,
+    /// What it is.
+    pub of: Raw,
 }
 
 impl Shape {
@@ -503,7 +553,7 @@ impl Shape {
             Self::Buf { max } => (4 + max).next_multiple_of(8),
             Self::Inet => 24,
             Self::Usym | Self::Ustack { .. } => 16,
-            Self::Tuple { size, .. } | Self::Struct { size, .. } => *size,
+            Self::Tuple { size, .. } | Self::Raw { size, .. } => *size,
             Self::Array { elem, len } => elem.size().saturating_mul(*len),
             _ => 8,
         }
@@ -597,9 +647,9 @@ pub enum Action {
 pub enum Stream {
     /// Standard output.
     Out,
-    /// Standard error, with `WARNING: ` before it.
+    /// Standard error: a warning; its format says place and level.
     Warn,
-    /// Standard error, with `ERROR: ` before it.
+    /// Standard error: an error; its format says place and level.
     Error,
 }
 

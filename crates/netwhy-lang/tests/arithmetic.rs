@@ -5,8 +5,35 @@ mod common;
 use common::vm::Vm;
 use common::{Rng, build, seed};
 
-/// A value, whether it is signed, and whether it is a literal.
-type Val = (u64, bool, bool);
+/// A value and its type: bytes, sign, and whether it is a literal.
+#[derive(Clone, Copy)]
+struct Val {
+    v: u64,
+    size: u32,
+    signed: bool,
+    literal: bool,
+}
+
+impl Val {
+    fn wide(v: u64, signed: bool) -> Self {
+        Self { v, size: 8, signed, literal: false }
+    }
+
+    fn of(v: u64, size: u32, signed: bool) -> Self {
+        Self { v: cut(v, size, signed), size, signed, literal: false }
+    }
+
+    /// Whether 64 signed bits hold every value of its type; a literal takes the other side's sign.
+    fn fits(self) -> bool {
+        self.literal || self.signed || self.size < 8
+    }
+}
+
+/// A value cut to so many bytes and extended again.
+fn cut(v: u64, size: u32, signed: bool) -> u64 {
+    let shift = 64 - size * 8;
+    if signed { ((v << shift) as i64 >> shift) as u64 } else { v << shift >> shift }
+}
 
 struct Maker {
     rng: Rng,
@@ -20,37 +47,36 @@ impl Maker {
         }
         match self.rng.below(10) {
             0 => {
-                let (t, (v, ..)) = self.expr(depth - 1);
-                (format!("(-({t}))"), (v.wrapping_neg(), true, false))
+                let (t, x) = self.expr(depth - 1);
+                // The sign of a 64-bit unsigned number stays what it is.
+                (format!("(-({t}))"), Val::wide(x.v.wrapping_neg(), x.signed || x.size < 8 || x.literal))
             }
             1 => {
-                let (t, (v, s, _)) = self.expr(depth - 1);
-                (format!("(~({t}))"), (!v, s, false))
+                let (t, x) = self.expr(depth - 1);
+                let val = if x.literal { Val::wide(!x.v, false) } else { Val::of(!x.v, x.size, x.signed) };
+                (format!("(~({t}))"), val)
             }
             2 => {
-                let (name, bits, signed) = [
-                    ("uint8", 8, false),
-                    ("int8", 8, true),
-                    ("uint16", 16, false),
-                    ("int16", 16, true),
-                    ("uint32", 32, false),
-                    ("int32", 32, true),
-                    ("uint64", 64, false),
-                    ("int64", 64, true),
+                let (name, size, signed) = [
+                    ("uint8", 1, false),
+                    ("int8", 1, true),
+                    ("uint16", 2, false),
+                    ("int16", 2, true),
+                    ("uint32", 4, false),
+                    ("int32", 4, true),
+                    ("uint64", 8, false),
+                    ("int64", 8, true),
                 ][self.rng.below(8) as usize];
-                let (t, (v, ..)) = self.expr(depth - 1);
-                let shift = 64 - bits;
-                let v = if signed { ((v << shift) as i64 >> shift) as u64 } else { v << shift >> shift };
-                (format!("(({name})({t}))"), (v, signed, false))
+                let (t, x) = self.expr(depth - 1);
+                (format!("(({name})({t}))"), Val::of(x.v, size, signed))
             }
             3 => {
-                let (c, (cv, ..)) = self.expr(depth - 1);
-                let (a, (av, asig, _)) = self.expr(depth - 1);
-                let (b, (bv, bsig, _)) = self.expr(depth - 1);
+                let (c, cond) = self.expr(depth - 1);
+                let (a, x) = self.expr(depth - 1);
+                let (b, y) = self.expr(depth - 1);
                 // A branch is taken as a number of 64 bits, its sign is not asked for.
-                let v = if cv != 0 { av } else { bv };
-                let _ = (asig, bsig);
-                (format!("((int64)(({c}) ? (int64)({a}) : (int64)({b})))"), (v, true, false))
+                let v = if cond.v != 0 { x.v } else { y.v };
+                (format!("((int64)(({c}) ? (int64)({a}) : (int64)({b})))"), Val::wide(v, true))
             }
             _ => self.binary(depth),
         }
@@ -59,7 +85,19 @@ impl Maker {
     fn leaf(&mut self) -> (String, Val) {
         if self.rng.below(2) == 0 {
             let i = self.rng.below(self.vars.len() as u64) as usize;
-            return (format!("$v{i}"), (self.vars[i] as u64, true, false));
+            let n = self.vars[i];
+            // The smallest type that holds what is assigned: unsigned for what is not negative.
+            let (size, signed) = match n {
+                0..=0xff => (1, false),
+                0x100..=0xffff => (2, false),
+                0x1_0000..=0xffff_ffff => (4, false),
+                0x1_0000_0000.. => (8, true),
+                -0x80..=-1 => (1, true),
+                -0x8000..=-0x81 => (2, true),
+                -0x8000_0000..=-0x8001 => (4, true),
+                _ => (8, true),
+            };
+            return (format!("$v{i}"), Val { v: n as u64, size, signed, literal: false });
         }
         let n = match self.rng.below(4) {
             0 => self.rng.below(8),
@@ -67,39 +105,35 @@ impl Maker {
             2 => self.rng.below(1 << 33),
             _ => self.rng.next() >> 1,
         };
-        (format!("{n}"), (n, true, true))
+        (format!("{n}"), Val { v: n, size: 8, signed: n > u64::from(u32::MAX), literal: true })
     }
 
     fn binary(&mut self, depth: u32) -> (String, Val) {
         let op = [
             "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "<", "<=", ">", ">=", "==", "!=", "&&", "||",
         ][self.rng.below(18) as usize];
-        let (at, (a, asig, alit)) = self.expr(depth - 1);
-        let (bt, (b, bsig, blit)) = self.expr(depth - 1);
-        let signed = match (alit, blit) {
-            (true, false) => bsig,
-            (false, true) => asig,
-            _ => asig && bsig,
-        };
+        let (at, x) = self.expr(depth - 1);
+        let (bt, y) = self.expr(depth - 1);
+        let signed = x.fits() && y.fits();
+        let (a, b) = (x.v, y.v);
         let (sa, sb) = (a as i64, b as i64);
         let less = if signed { sa < sb } else { a < b };
-        let truth = |t: bool| (u64::from(t), false, false);
+        let truth = |t: bool| Val::of(u64::from(t), 1, false);
         let val = match op {
-            "+" => (a.wrapping_add(b), signed, false),
-            "-" => (a.wrapping_sub(b), signed, false),
-            "*" => (a.wrapping_mul(b), signed, false),
-            "/" if b == 0 => (0, signed, false),
-            "/" if signed => (sa.wrapping_div(sb) as u64, signed, false),
-            "/" => (a / b, signed, false),
-            "%" if b == 0 => (a, signed, false),
-            "%" if signed => (sa.wrapping_rem(sb) as u64, signed, false),
-            "%" => (a % b, signed, false),
-            "&" => (a & b, signed, false),
-            "|" => (a | b, signed, false),
-            "^" => (a ^ b, signed, false),
-            "<<" => (a << (b & 63), asig, false),
-            ">>" if asig => ((sa >> (b & 63)) as u64, asig, false),
-            ">>" => (a >> (b & 63), asig, false),
+            "+" => Val::wide(a.wrapping_add(b), signed),
+            "-" => Val::wide(a.wrapping_sub(b), signed),
+            "*" => Val::wide(a.wrapping_mul(b), signed),
+            "/" | "%" if b == 0 => Val::wide(1, signed),
+            "/" if signed => Val::wide(sa.wrapping_div(sb) as u64, signed),
+            "/" => Val::wide(a / b, signed),
+            "%" if signed => Val::wide(sa.wrapping_rem(sb) as u64, signed),
+            "%" => Val::wide(a % b, signed),
+            "&" => Val::wide(a & b, signed),
+            "|" => Val::wide(a | b, signed),
+            "^" => Val::wide(a ^ b, signed),
+            "<<" => Val::wide(a << (b & 63), x.signed),
+            ">>" if x.signed => Val::wide((sa >> (b & 63)) as u64, true),
+            ">>" => Val::wide(a >> (b & 63), false),
             "<" => truth(less),
             "<=" => truth(less || a == b),
             ">" => truth(!less && a != b),
@@ -125,7 +159,7 @@ fn compiled_expressions_give_what_the_language_says() {
             })
             .collect();
         let depth = 1 + maker.rng.below(5) as u32;
-        let (text, (wanted, ..)) = maker.expr(depth);
+        let (text, Val { v: wanted, .. }) = maker.expr(depth);
         let mut script = "BEGIN { ".to_string();
         for (i, v) in maker.vars.iter().enumerate() {
             // i64::MIN has no literal.

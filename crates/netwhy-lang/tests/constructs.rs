@@ -48,7 +48,9 @@ fn show(shape: &Shape, bytes: &[u8]) -> String {
             let parts: Vec<String> = parts.iter().map(|p| part(p, bytes)).collect();
             format!("({})", parts.join(", "))
         }
-        Shape::Array { .. } | Shape::Struct { .. } => format!("{} bytes", shape.size()),
+        Shape::Array { .. } | Shape::Raw { .. } | Shape::Username | Shape::Errno | Shape::Signal => {
+            format!("{} bytes", shape.size())
+        }
     }
 }
 

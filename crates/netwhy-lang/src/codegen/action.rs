@@ -6,7 +6,7 @@ use crate::asm::{Src, Width, cond};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Diagnostic, Result};
 use crate::helpers;
-use crate::passes::ty::{Space, Ty};
+use crate::passes::ty::{Agg, Space, Ty};
 use crate::program::{Action, Part, RECORD_HEADER, Stream};
 
 impl Gen<'_, '_> {
@@ -16,7 +16,9 @@ impl Gen<'_, '_> {
         self.record(action, size, |g, mem| {
             let mut at = 0;
             for (e, ty) in args {
+                g.loose = matches!((&e.kind, ty), (ExprKind::Call(..), Ty::Str(_))).then(|| mem.plus(at));
                 g.store(e, mem.plus(at), ty)?;
+                g.loose = None;
                 at += g.size(ty);
             }
             Ok(())
@@ -87,9 +89,14 @@ impl Gen<'_, '_> {
                 let list = self.typed(args.get(1..).unwrap_or(&[]));
                 let parts = self.parts(&list);
                 let action = match name {
+                    "errorf" | "warnf" => {
+                        let level = if name == "errorf" { "ERROR" } else { "WARNING" };
+                        let place = (self.s.place)(e.span).replace('%', "%%");
+                        let format = format!("{place}: {level}: {format}\n");
+                        let to = if name == "errorf" { Stream::Error } else { Stream::Warn };
+                        Action::Printf { format, args: parts, to }
+                    }
                     "printf" => Action::Printf { format, args: parts, to: Stream::Out },
-                    "errorf" => Action::Printf { format, args: parts, to: Stream::Error },
-                    "warnf" => Action::Printf { format, args: parts, to: Stream::Warn },
                     "cat" => Action::Cat { format, args: parts },
                     _ => Action::System { format, args: parts },
                 };
@@ -104,6 +111,12 @@ impl Gen<'_, '_> {
                 self.action(if name == "clear" { Action::Clear { map } } else { Action::Zero { map } }, &[])
             }
             "exit" => {
+                if let Some(format) = args.get(1..).filter(|rest| !rest.is_empty()) {
+                    let list = self.typed(format.get(1..).unwrap_or(&[]));
+                    let parts = self.parts(&list);
+                    let format = format!("{}\n", text(format.first()));
+                    self.action(Action::Printf { format, args: parts, to: Stream::Out }, &list)?;
+                }
                 match args.first() {
                     Some(code) => self.action(Action::Exit, &[(code, Ty::I64)])?,
                     None => self.record(Action::Exit, 8, |g, mem| {
@@ -132,7 +145,20 @@ impl Gen<'_, '_> {
                 self.action(Action::Emit { name: name.clone(), fields: parts }, &list)
             }
             "join" => self.join(args, &text(args.get(1)), e),
-            "signal" => Err(Diagnostic::error(e.span, "`signal()` is not supported yet")),
+            "signal" | "signal_thread" => {
+                let Some(arg) = args.first() else { return Ok(()) };
+                match &arg.kind {
+                    ExprKind::Str(text) => match crate::signals::number(text) {
+                        Some(n) => self.a.imm(0, n),
+                        None => return Err(Diagnostic::error(arg.span, format!("unknown signal `{text}`"))),
+                    },
+                    _ => self.scalar(arg)?,
+                }
+                self.a.mov(1, 0);
+                let thread = name == "signal_thread";
+                self.a.call(if thread { helpers::SEND_SIGNAL_THREAD } else { helpers::SEND_SIGNAL });
+                Ok(())
+            }
             other => Err(Diagnostic::error(e.span, format!("`{other}()` cannot be used as a statement"))),
         }
     }
@@ -160,16 +186,16 @@ impl Gen<'_, '_> {
                     };
                     let key_size = self.size(&key_ty);
                     let part = Part { name: String::new(), offset: 0, shape: self.s.shape(&key_ty) };
-                    if let Ty::Agg(_) = info.value {
+                    if let Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Stats { .. }) = info.value {
                         let action =
                             Action::PrintValue { map: Some(info.index), key: Some(part), value: None };
                         return self.action(action, &[(key, key_ty)]);
                     }
-                    let value =
-                        Part { name: String::new(), offset: key_size, shape: self.s.shape(&info.value) };
+                    let ty = info.value.decayed();
+                    let value = Part { name: String::new(), offset: key_size, shape: self.s.shape(&ty) };
                     let action =
                         Action::PrintValue { map: Some(info.index), key: Some(part), value: Some(value) };
-                    return self.action(action, &[(key, key_ty), (first, info.value)]);
+                    return self.action(action, &[(key, key_ty), (first, ty)]);
                 }
             }
         }

@@ -4,8 +4,9 @@ use super::Gen;
 use super::maps::Info;
 use super::mem::Mem;
 use crate::asm::{Src, Width, alu, cond};
-use crate::ast::Expr;
+use crate::ast::{BinOp, Expr};
 use crate::diag::Result;
+use crate::helpers;
 use crate::passes::ty::Agg;
 
 impl Gen<'_, '_> {
@@ -100,6 +101,69 @@ impl Gen<'_, '_> {
         self.a.bind(end);
         self.release(mark);
         Ok(())
+    }
+
+    /// `r0 = the value of an aggregation`: the parts of all CPUs put together; 0 when there is no such entry.
+    pub(super) fn read_parts(&mut self, map: u32, agg: Agg, key: Mem) {
+        let mark = self.mark();
+        let [total, count, cpu] = [(); 3].map(|()| self.temp_stack(8));
+        for slot in [total, count, cpu] {
+            self.a.store_imm(Width::D, 10, slot, 0);
+        }
+        let (top, next) = (self.a.label(), self.a.label());
+        self.a.bind(top);
+        self.address(key, 2);
+        self.a.map(1, map);
+        self.a.load(Width::D, 3, 10, cpu);
+        self.a.call(helpers::PERCPU_LOOKUP);
+        self.a.branch(cond::EQ, 0, Src::Imm(0), next);
+        self.a.load(Width::D, 2, 0, 0);
+        self.a.load(Width::D, 1, 10, total);
+        match agg {
+            Agg::Min { signed } | Agg::Max { signed } => {
+                let set = self.a.label();
+                self.a.load(Width::D, 3, 0, 8);
+                self.a.branch(cond::EQ, 3, Src::Imm(0), next);
+                self.a.load(Width::D, 3, 10, count);
+                self.a.branch(cond::EQ, 3, Src::Imm(0), set);
+                let condition = match (agg, signed) {
+                    (Agg::Min { .. }, true) => cond::SLE,
+                    (Agg::Min { .. }, false) => cond::LE,
+                    (_, true) => cond::SGE,
+                    (_, false) => cond::GE,
+                };
+                self.a.branch(condition, 1, Src::Reg(2), next);
+                self.a.bind(set);
+                self.a.store(Width::D, 10, total, 2);
+                self.a.store_imm(Width::D, 10, count, 1);
+            }
+            _ => {
+                self.a.alu(alu::ADD, 1, Src::Reg(2));
+                self.a.store(Width::D, 10, total, 1);
+                if matches!(agg, Agg::Avg { .. } | Agg::Stats { .. }) {
+                    self.a.load(Width::D, 2, 0, 8);
+                    self.a.load(Width::D, 1, 10, count);
+                    self.a.alu(alu::ADD, 1, Src::Reg(2));
+                    self.a.store(Width::D, 10, count, 1);
+                }
+            }
+        }
+        self.a.bind(next);
+        self.a.load(Width::D, 0, 10, cpu);
+        self.a.alu(alu::ADD, 0, Src::Imm(1));
+        self.a.store(Width::D, 10, cpu, 0);
+        let cpus = self.s.features.cpus.max(1) as i32;
+        self.a.branch(cond::LT, 0, Src::Imm(cpus), top);
+        self.a.load(Width::D, 0, 10, total);
+        if let Agg::Avg { signed } | Agg::Stats { signed } = agg {
+            self.a.load(Width::D, 1, 10, count);
+            let some = self.a.label();
+            self.a.branch(cond::NE, 1, Src::Imm(0), some);
+            self.a.imm(1, 1);
+            self.a.bind(some);
+            self.divide(BinOp::Div, Src::Reg(1), signed);
+        }
+        self.release(mark);
     }
 
     /// `r0 = hist_bucket(r0)`; clobbers `r1` to `r3`.

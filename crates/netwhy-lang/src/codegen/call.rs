@@ -5,7 +5,8 @@ use crate::asm::{Src, Width, alu, cond};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Diagnostic, Result};
 use crate::helpers;
-use crate::passes::infer::constant;
+use crate::passes::comptime::{TESTS, type_test};
+use crate::passes::infer::folded;
 use crate::passes::points;
 use crate::passes::ty::{C, Space, Ty};
 use crate::program::Attach;
@@ -17,11 +18,6 @@ const AF_INET6: i32 = 10;
 impl Gen<'_, '_> {
     /// Builtins that fit a register.
     pub(super) fn builtin(&mut self, name: &str, e: &Expr) -> Result<()> {
-        if let Some((_, value)) = self.s.enumerators.iter().find(|(n, _)| n == name) {
-            let value = *value;
-            self.a.imm(0, value);
-            return Ok(());
-        }
         match name {
             "pid" => {
                 self.a.call(helpers::PID_TGID);
@@ -55,6 +51,10 @@ impl Gen<'_, '_> {
                 self.a.load(Width::D, 1, 1, 0);
                 self.a.alu(alu::SUB, 0, Src::Reg(1));
             }
+            "ncpus" => self.a.imm(0, i64::from(self.s.features.cpus)),
+            "cpid" => self.a.imm(0, self.s.child.map_or(0, i64::from)),
+            "has_cpid" => self.a.imm(0, i64::from(self.s.child.is_some())),
+            "usermode" => self.usermode(),
             "true" => self.a.imm(0, 1),
             "false" => self.a.imm(0, 0),
             "ctx" => self.a.load(Width::D, 0, self.frame, CTX),
@@ -69,7 +69,7 @@ impl Gen<'_, '_> {
                 if let Some(n) = name.strip_prefix("arg").and_then(|n| n.parse().ok()) {
                     return self.argument(Some(n), e);
                 }
-                match self.s.world.types.enumerator(name) {
+                match self.s.world.enumerator(name) {
                     Some((value, _)) => self.a.imm(0, value),
                     None => return Err(Diagnostic::error(e.span, format!("`{name}` is not a number"))),
                 }
@@ -122,6 +122,15 @@ impl Gen<'_, '_> {
                 self.a.imm(2, i64::from(size.min(16)));
                 self.a.call(helpers::COMM);
             }
+            "username" => {
+                self.a.call(helpers::UID_GID);
+                self.a.zext32(0);
+                self.put(mem);
+            }
+            "probetype" => {
+                let text = self.t.unit.attach.first().map_or("special", points::kind_name);
+                self.literal(text, mem, size);
+            }
             "probe" | "func" => {
                 let text = match (name, self.t.unit.attach.first()) {
                     ("probe", Some(attach)) => points::name(attach),
@@ -156,6 +165,78 @@ impl Gen<'_, '_> {
         Ok(())
     }
 
+    /// `r0 = 1` when the event interrupted user code.
+    fn usermode(&mut self) {
+        let registers = match self.t.unit.attach.first() {
+            Some(Attach::Begin | Attach::End | Attach::SelfSignal(_))
+            | Some(Attach::Uprobe { .. } | Attach::Uretprobe { .. } | Attach::Usdt { .. }) => {
+                self.a.imm(0, 1);
+                return;
+            }
+            Some(Attach::Interval { .. } | Attach::Profile { .. })
+            | Some(Attach::Software { .. } | Attach::Hardware { .. }) => {
+                super::regs::offset(self.s.features.arch, "cs")
+            }
+            _ => None,
+        };
+        let Some(cs) = registers else {
+            self.a.imm(0, 0);
+            return;
+        };
+        let end = self.a.label();
+        self.a.load(Width::D, 1, self.frame, CTX);
+        self.a.load(Width::D, 1, 1, cs as i32);
+        self.a.alu(alu::AND, 1, Src::Imm(3));
+        self.a.imm(0, 0);
+        self.a.branch(cond::NE, 1, Src::Imm(3), end);
+        self.a.imm(0, 1);
+        self.a.bind(end);
+    }
+
+    /// `r0 = how many frames the stack has`
+    fn stack_depth(&mut self, user: bool, most: u32) {
+        let bytes = most.min(127) * 8;
+        let mark = self.mark();
+        let mem = self.scratch_temp(bytes);
+        self.address(mem, 2);
+        self.a.load(Width::D, 1, self.frame, CTX);
+        self.a.imm(3, i64::from(bytes));
+        self.a.imm(4, if user { 1 << 8 } else { 0 });
+        self.a.call(helpers::GET_STACK);
+        let some = self.a.label();
+        self.a.branch(cond::SGE, 0, Src::Imm(0), some);
+        self.a.imm(0, 0);
+        self.a.bind(some);
+        self.a.alu(alu::RSH, 0, Src::Imm(3));
+        self.release(mark);
+    }
+
+    /// Bytes of a type as `sizeof` counts them: as C would lay it out.
+    pub(super) fn c_size(&self, ty: &Ty) -> (u32, u32) {
+        match ty {
+            Ty::Int { size, .. } => (u32::from(*size), u32::from(*size)),
+            Ty::Bool => (1, 1),
+            Ty::Enum(id) => {
+                let size = self.s.world.size(&C::Lazy(*id));
+                (size, size)
+            }
+            Ty::Str(n) if *n == self.s.world.strlen + 1 => (self.s.world.strlen, 1),
+            Ty::Str(n) | Ty::Buf(n) => (*n, 1),
+            Ty::Mac => (6, 1),
+            Ty::Place(c, _) => (self.s.world.size(c), 1),
+            Ty::Tuple(parts) => {
+                let (mut at, mut widest) = (0u32, 1);
+                for (_, part) in parts {
+                    let (size, align) = self.c_size(part);
+                    at = at.next_multiple_of(align.max(1)) + size;
+                    widest = widest.max(align);
+                }
+                (at.next_multiple_of(widest), widest)
+            }
+            other => (self.size(other), 8),
+        }
+    }
+
     fn stack_id(&mut self, mem: Mem, user: bool) {
         let map = self.s.maps.stacks();
         self.a.load(Width::D, 1, self.frame, CTX);
@@ -187,10 +268,84 @@ impl Gen<'_, '_> {
                 _ => Err(Diagnostic::error(e.span, "`has_key()` takes a map and a key")),
             },
             "strncmp" => {
-                let n = constant(need(2)?).unwrap_or(0).clamp(0, 1 << 14) as u32;
+                let n = folded(need(2)?).unwrap_or(0).clamp(0, 1 << 14) as u32;
                 self.strncmp(need(0)?, need(1)?, n)
             }
-            "strcontains" => self.contains(need(0)?, need(1)?),
+            "strcontains" => match &need(1)?.kind {
+                ExprKind::Str(_) => self.contains(need(0)?, need(1)?),
+                _ => {
+                    self.strstr(need(0)?, need(1)?)?;
+                    let end = self.a.label();
+                    self.a.mov(1, 0);
+                    self.a.imm(0, 0);
+                    self.a.branch(cond::SLT, 1, Src::Imm(0), end);
+                    self.a.imm(0, 1);
+                    self.a.bind(end);
+                    Ok(())
+                }
+            },
+            "strstr" => self.strstr(need(0)?, need(1)?),
+            "strcap" => match self.ty(need(0)?) {
+                Ty::Str(n) => {
+                    self.a.imm(0, i64::from(n));
+                    Ok(())
+                }
+                _ => self.strlen(need(0)?),
+            },
+            "memcmp" => {
+                let n = folded(need(2)?).unwrap_or(0).clamp(0, 4096) as u32;
+                self.memcmp(need(0)?, need(1)?, n)
+            }
+            "len" => {
+                let arg = need(0)?;
+                match (&arg.kind, self.raw_ty(arg)) {
+                    (ExprKind::Map { name, key: None }, _) => {
+                        let map = self.map_info(name, e)?.index;
+                        self.count_entries(map);
+                    }
+                    (_, Ty::Ustack(depth, _)) => self.stack_depth(true, depth),
+                    (_, Ty::Kstack(depth, _)) => self.stack_depth(false, depth),
+                    _ => return Err(Diagnostic::error(e.span, "this has no length")),
+                }
+                Ok(())
+            }
+            name if TESTS.contains(&name) => {
+                let arg = need(0)?;
+                let holds = type_test(name, arg, &self.raw_ty(arg), &self.ty(arg)).unwrap_or(false);
+                self.a.imm(0, i64::from(holds));
+                Ok(())
+            }
+            "socket_cookie" => {
+                self.scalar(need(0)?)?;
+                let end = self.a.label();
+                self.a.mov(1, 0);
+                self.a.imm(0, 0);
+                self.a.branch(cond::EQ, 1, Src::Imm(0), end);
+                self.a.call(helpers::SOCKET_COOKIE);
+                self.a.bind(end);
+                Ok(())
+            }
+            "percpu_kaddr" => {
+                let address = |g: &Self, name: &str| g.s.world.types.symbol(name).unwrap_or(0) as i64;
+                let symbol = match first.map(|f| &f.kind) {
+                    Some(ExprKind::Str(s) | ExprKind::Ident(s)) => address(self, s),
+                    _ => 0,
+                };
+                match args.get(1) {
+                    Some(cpu) => self.scalar(cpu)?,
+                    None => self.a.call(helpers::CPU),
+                }
+                self.a.alu(alu::LSH, 0, Src::Imm(3));
+                let offsets = address(self, "__per_cpu_offset");
+                self.a.imm(3, offsets);
+                self.a.alu(alu::ADD, 3, Src::Reg(0));
+                let to = self.temp_stack(8);
+                self.read_small(to, 8, 0, Space::Kernel);
+                self.a.load(Width::D, 0, 10, to);
+                self.a.imm(1, symbol);
+                self.a.alu(alu::ADD, 0, Src::Reg(1));
+                Ok(())
+            }
             "strlen" => self.strlen(need(0)?),
             "filter" => self.pcap_filter(args, e),
             "reg" => match &need(0)?.kind {
@@ -223,7 +378,7 @@ impl Gen<'_, '_> {
                 };
                 match clock {
                     "monotonic" => self.a.call(helpers::KTIME),
-                    "tai" if self.s.features.ktime_tai => self.a.call(helpers::KTIME_TAI),
+                    "tai" | "sw_tai" if self.s.features.ktime_tai => self.a.call(helpers::KTIME_TAI),
                     "tai" | "sw_tai" => {
                         return Err(Diagnostic::error(e.span, "this clock is not available on this kernel"));
                     }
@@ -233,12 +388,12 @@ impl Gen<'_, '_> {
             }
             "kptr" | "uptr" => self.scalar(need(0)?),
             "sizeof" => {
-                let size = match self.raw_ty(need(0)?) {
-                    Ty::Int { size, .. } => u32::from(size),
-                    Ty::Place(c, _) => self.s.world.size(&c),
-                    Ty::Str(n) | Ty::Buf(n) => n,
-                    other => self.size(&other),
+                let of = need(0)?;
+                let ty = match (&of.kind, self.raw_ty(of)) {
+                    (ExprKind::Map { name, .. }, _) => self.map_info(name, of)?.value,
+                    (_, ty) => ty,
                 };
+                let size = self.c_size(&ty).0;
                 self.a.imm(0, i64::from(size));
                 Ok(())
             }
@@ -257,6 +412,8 @@ impl Gen<'_, '_> {
         e: &Expr,
     ) -> Result<()> {
         let size = self.size(ty);
+        // Where only user space looks, nobody reads beyond the end of the string.
+        let loose = self.loose.take() == Some(mem);
         let first =
             || args.first().ok_or_else(|| Diagnostic::error(e.span, format!("`{name}()` needs an argument")));
         match name {
@@ -267,16 +424,19 @@ impl Gen<'_, '_> {
                     return self.store(arg, mem, ty);
                 }
                 let max = match args.get(1) {
-                    Some(n) if constant(n).is_none() => {
+                    Some(n) if folded(n).is_none() => {
                         self.scalar(n)?;
-                        self.a.alu(alu::ADD, 0, Src::Imm(1));
                         Some(self.keep())
                     }
                     _ => None,
                 };
                 let space = self.space_of(arg);
                 self.pointer(arg)?;
+                if loose {
+                    self.loose = Some(mem);
+                }
                 self.read_str(mem, *size, max, space);
+                self.loose = None;
                 Ok(())
             }
             "buf" => {
@@ -307,17 +467,16 @@ impl Gen<'_, '_> {
                     ExprKind::Str(text) => text.parse::<std::net::IpAddr>().ok(),
                     _ => None,
                 };
-                let (family, bytes): (i32, Vec<u8>) = match address {
-                    Some(std::net::IpAddr::V4(a)) => (AF_INET, a.octets().to_vec()),
-                    Some(std::net::IpAddr::V6(a)) => (AF_INET6, a.octets().to_vec()),
+                let bytes: Vec<u8> = match address {
+                    Some(std::net::IpAddr::V4(a)) => a.octets().to_vec(),
+                    Some(std::net::IpAddr::V6(a)) => a.octets().to_vec(),
                     None => return Err(Diagnostic::error(e.span, "this is no address")),
                 };
-                self.zero(mem, 24);
+                self.zero(mem, size);
                 let (base, off) = self.base(mem, 1);
-                self.a.store_imm(Width::W, base, off, family);
                 for (i, word) in bytes.chunks_exact(4).enumerate() {
                     let word = i32::from_le_bytes(word.try_into().unwrap_or_default());
-                    self.a.store_imm(Width::W, base, off + 4 + i as i32 * 4, word);
+                    self.a.store_imm(Width::W, base, off + i as i32 * 4, word);
                 }
                 Ok(())
             }
@@ -328,7 +487,11 @@ impl Gen<'_, '_> {
                 self.read_bytes(mem, 6, 8, space);
                 Ok(())
             }
-            "ksym" | "cgroup_path" | "strftime" => {
+            "str_concat" => match args {
+                [a, b] => self.concat(a, b, mem, size),
+                _ => Err(Diagnostic::error(e.span, "`str_concat()` takes two strings")),
+            },
+            "ksym" | "cgroup_path" | "strftime" | "strerror" | "signal_name" => {
                 let arg = if name == "strftime" { args.get(1) } else { args.first() };
                 let Some(arg) = arg else { return Err(Diagnostic::error(e.span, "an argument is missing")) };
                 self.scalar(arg)?;

@@ -12,6 +12,19 @@ impl Gen<'_, '_> {
     pub(super) fn effect(&mut self, e: &Expr) -> Result<()> {
         match &e.kind {
             ExprKind::Call(name, args) if self.raw_ty(e) == Ty::None => self.command(name, args, e),
+            ExprKind::Ternary(cond, yes, no) if self.raw_ty(e) == Ty::None => {
+                if let Some(holds) = self.decided(cond) {
+                    return self.effect(if holds { yes } else { no });
+                }
+                let (other, end) = (self.a.label(), self.a.label());
+                self.branch(cond, other, false)?;
+                self.effect(yes)?;
+                self.a.jump(end);
+                self.a.bind(other);
+                self.effect(no)?;
+                self.a.bind(end);
+                Ok(())
+            }
             ExprKind::Block(block, value) => {
                 self.block_of_expr(block)?;
                 self.effect(value)
@@ -60,10 +73,16 @@ impl Gen<'_, '_> {
                 self.number(inner)?;
                 match op {
                     UnOp::Neg => self.a.alu(alu::NEG, 0, Src::Imm(0)),
-                    _ => self.a.alu(alu::XOR, 0, Src::Imm(-1)),
+                    _ => {
+                        self.a.alu(alu::XOR, 0, Src::Imm(-1));
+                        if let Ty::Int { size, signed } = self.raw_ty(e) {
+                            self.extend(u32::from(size), signed);
+                        }
+                    }
                 }
                 Ok(())
             }
+            ExprKind::Index(inner, _) if matches!(self.raw_ty(inner), Ty::Tuple(_)) => self.reload(e),
             ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..) => self.load_place(e),
             ExprKind::Unary(UnOp::Addr, inner) => {
                 let (off, _) = self.place(inner)?;
@@ -85,6 +104,9 @@ impl Gen<'_, '_> {
                 self.apply(*op, a, b, false)
             }
             ExprKind::Ternary(cond, yes, no) => {
+                if let Some(holds) = self.decided(cond) {
+                    return self.scalar(if holds { yes } else { no });
+                }
                 let (other, end) = (self.a.label(), self.a.label());
                 self.branch(cond, other, false)?;
                 self.scalar(yes)?;
@@ -94,22 +116,28 @@ impl Gen<'_, '_> {
                 self.a.bind(end);
                 Ok(())
             }
+            ExprKind::Cast(_, inner) if matches!(self.raw_ty(inner), Ty::Place(C::Array(..), _)) => {
+                let Ty::Place(c, _) = self.raw_ty(inner) else { return Ok(()) };
+                let bytes = self.s.world.size(&c);
+                let (off, space) = self.place(inner)?;
+                let to = self.temp_stack(8);
+                self.a.mov(3, 0);
+                self.a.store_imm(Width::D, 10, to, 0);
+                self.read_small(to, bytes.min(8), off, space);
+                self.a.load(Width::D, 0, 10, to);
+                if let Ty::Int { size, signed } = self.raw_ty(e) {
+                    self.extend(u32::from(size), signed);
+                }
+                Ok(())
+            }
+            ExprKind::Cast(_, inner) if self.raw_ty(e) == Ty::Bool => self.truth(inner),
             ExprKind::Cast(_, inner) => {
                 self.scalar(inner)?;
-                match self.raw_ty(e) {
-                    Ty::Int { size, signed } => {
-                        if let Ty::Ptr(_, Space::Btf) = self.raw_ty(inner) {
-                            self.launder();
-                        }
-                        self.extend(u32::from(size), signed);
+                if let Ty::Int { size, signed } = self.raw_ty(e) {
+                    if let Ty::Ptr(_, Space::Btf) = self.raw_ty(inner) {
+                        self.launder();
                     }
-                    Ty::Bool => {
-                        let zero = self.a.label();
-                        self.a.branch(cond::EQ, 0, Src::Imm(0), zero);
-                        self.a.imm(0, 1);
-                        self.a.bind(zero);
-                    }
-                    _ => {}
+                    self.extend(u32::from(size), signed);
                 }
                 Ok(())
             }
@@ -157,6 +185,7 @@ impl Gen<'_, '_> {
                 self.scalar(value)
             }
             ExprKind::Int(_) => Ok(()),
+            ExprKind::Comptime(inner) => self.scalar(inner),
             ExprKind::Str(_)
             | ExprKind::Tuple(_)
             | ExprKind::Record(_)
@@ -184,7 +213,7 @@ impl Gen<'_, '_> {
         self.release(mark);
     }
 
-    fn reload(&mut self, e: &Expr) -> Result<()> {
+    pub(super) fn reload(&mut self, e: &Expr) -> Result<()> {
         let mem = self.memory(e)?;
         let (base, off) = self.base(mem, 1);
         self.a.load(Width::D, 0, base, off);
@@ -255,7 +284,7 @@ impl Gen<'_, '_> {
         let (ta, tb) = (self.raw_ty(a), self.raw_ty(b));
         let signed = match op {
             BinOp::Shr => ta.signed(),
-            _ if plain => ta.signed() || tb.signed(),
+            _ if plain => ta.fits_signed() && (constant(b).is_some() || tb.fits_signed()),
             _ => both_signed(a, &ta, b, &tb),
         };
         // Pointers step by what they point to.
@@ -314,8 +343,8 @@ impl Gen<'_, '_> {
         Ok(())
     }
 
-    /// Division; by zero it gives 0, and a remainder by zero the dividend, as eBPF defines it.
-    fn divide(&mut self, op: BinOp, right: Src, signed: bool) {
+    /// Division and remainder; by zero both give 1, as in bpftrace.
+    pub(super) fn divide(&mut self, op: BinOp, right: Src, signed: bool) {
         let code = if op == BinOp::Div { alu::DIV } else { alu::MOD };
         if let (Src::Imm(n), false) = (right, signed)
             && n > 0
@@ -326,8 +355,14 @@ impl Gen<'_, '_> {
         if let Src::Imm(n) = right {
             self.a.imm(1, i64::from(n));
         }
+        let (some, end) = (self.a.label(), self.a.label());
+        self.a.branch(cond::NE, 1, Src::Imm(0), some);
+        self.a.imm(0, 1);
+        self.a.jump(end);
+        self.a.bind(some);
         if !signed {
             self.a.alu(code, 0, Src::Reg(1));
+            self.a.bind(end);
             return;
         }
         // Signed division came with CPU v4: divide magnitudes, then set the sign (r2: whether to negate).
@@ -347,6 +382,7 @@ impl Gen<'_, '_> {
         self.a.branch(cond::EQ, 2, Src::Imm(0), done);
         self.a.alu(alu::NEG, 0, Src::Imm(0));
         self.a.bind(done);
+        self.a.bind(end);
     }
 
     /// Jumps when the truth of an expression is `when`.
@@ -360,6 +396,14 @@ impl Gen<'_, '_> {
     fn branch_value(&mut self, e: &Expr, to: crate::asm::Label, when: bool) -> Result<()> {
         match &e.kind {
             ExprKind::Unary(UnOp::Not, inner) => return self.branch(inner, to, !when),
+            ExprKind::Comptime(inner) => {
+                match self.decided(e) {
+                    Some(holds) if holds == when => self.a.jump(to),
+                    Some(_) => {}
+                    None => return self.branch(inner, to, when),
+                }
+                return Ok(());
+            }
             ExprKind::Binary(op @ (BinOp::LAnd | BinOp::LOr), a, b) => {
                 let shortcut = *op == BinOp::LOr;
                 if shortcut == when {

@@ -5,7 +5,7 @@ use crate::asm::{Src, Width, alu, cond};
 use crate::ast::{Expr, ExprKind, UnOp};
 use crate::diag::{Diagnostic, Result};
 use crate::helpers;
-use crate::passes::infer::{Context, constant};
+use crate::passes::infer::{Context, folded};
 use crate::passes::ty::{C, Space, Ty};
 use crate::program::Attach;
 use crate::types::{Location, RecordField};
@@ -49,10 +49,15 @@ impl Gen<'_, '_> {
                         let (off, space) = self.place(inner)?;
                         (*elem, space, off)
                     }
+                    Ty::Str(_) => {
+                        let mem = self.memory(inner)?;
+                        self.address(mem, 0);
+                        (C::Int { size: 1, signed: true, char_like: true }, Space::Kernel, 0)
+                    }
                     _ => return Err(Diagnostic::error(e.span, "this has no elements")),
                 };
                 let size = self.s.world.size(&c).max(1);
-                if let Some(n) = constant(index) {
+                if let Some(n) = folded(index) {
                     let bytes = n.checked_mul(i64::from(size)).and_then(|b| i32::try_from(b).ok());
                     let off =
                         bytes.and_then(|b| off.checked_add(b)).filter(|o| (-(1 << 15)..1 << 28).contains(o));
@@ -84,6 +89,11 @@ impl Gen<'_, '_> {
             ExprKind::Block(block, value) => {
                 self.block_of_expr(block)?;
                 self.place(value)
+            }
+            _ if self.in_memory(e) => {
+                let mem = self.memory(e)?;
+                self.address(mem, 0);
+                Ok((0, Space::Kernel))
             }
             _ => Err(Diagnostic::error(
                 e.span,
@@ -207,7 +217,7 @@ impl Gen<'_, '_> {
     }
 
     /// Reads a few bytes from `r3 + off` to the stack.
-    fn read_small(&mut self, mem: i32, bytes: u32, off: i32, space: Space) {
+    pub(super) fn read_small(&mut self, mem: i32, bytes: u32, off: i32, space: Space) {
         if off != 0 {
             self.a.alu(alu::ADD, 3, Src::Imm(off));
         }

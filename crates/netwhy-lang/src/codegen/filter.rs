@@ -290,12 +290,12 @@ impl Gen<'_, '_> {
 
     /// `r0 =` bytes at a constant offset.
     fn absolute(&mut self, s: &Slots, at: u32, bytes: u32, no: Label) {
-        if at + bytes <= AHEAD && at % bytes == 0 {
+        if at + bytes <= AHEAD && at.is_multiple_of(bytes) {
             self.a.load(Width::D, 1, 10, s.avail);
             self.a.branch(cond::LT, 1, Src::Imm((at + bytes) as i32), no);
             let Some(width) = Width::of(bytes) else { return };
             self.a.load(width, 0, 10, s.ahead + at as i32);
-            self.to_host(bytes);
+            self.swapped(bytes);
             return;
         }
         self.a.imm(3, i64::from(at));
@@ -317,11 +317,11 @@ impl Gen<'_, '_> {
         if let Some(width) = Width::of(bytes) {
             self.a.load(width, 0, 10, to);
         }
-        self.to_host(bytes);
+        self.swapped(bytes);
         self.release(mark);
     }
 
-    fn to_host(&mut self, bytes: u32) {
+    fn swapped(&mut self, bytes: u32) {
         if bytes > 1 {
             self.a.swap(0, bytes as i32 * 8);
         }

@@ -295,8 +295,15 @@ impl Gen<'_, '_> {
     /// `r0 = value of a scalar entry, 0 when there is none`
     pub(crate) fn map_read(&mut self, name: &str, key: Option<&Expr>, at: &Expr) -> Result<()> {
         let info = self.map_info(name, at)?;
-        if let Ty::Agg(_) = info.value {
-            return Err(Diagnostic::error(at.span, "aggregations cannot be read in the kernel"));
+        if let Ty::Agg(agg) = info.value {
+            if !self.s.features.percpu_lookup {
+                return Err(Diagnostic::error(at.span, "reading an aggregation needs Linux 5.19 or later"));
+            }
+            let mark = self.mark();
+            let mem = self.key(&info, key, 0)?;
+            self.read_parts(info.index, agg, mem);
+            self.release(mark);
+            return Ok(());
         }
         if info.key.is_none() {
             self.a.map_value(1, info.index, 0);

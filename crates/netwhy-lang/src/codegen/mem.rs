@@ -5,6 +5,7 @@ use crate::asm::{Src, Width, alu, cond};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Diagnostic, Result};
 use crate::helpers;
+use crate::passes::infer::folded;
 use crate::passes::ty::{C, Space, Ty};
 
 /// A place in memory.
@@ -127,7 +128,9 @@ impl Gen<'_, '_> {
     pub(crate) fn read_str(&mut self, mem: Mem, size: u32, max: Option<Kept>, space: Space) {
         let mark = self.mark();
         let from = self.keep();
-        self.zero(mem, size);
+        if self.loose.take() != Some(mem) {
+            self.zero(mem, size);
+        }
         self.address(mem, 1);
         match max {
             Some(max) => {
@@ -164,6 +167,10 @@ impl Gen<'_, '_> {
         }
         let size = self.size(ty);
         match (&e.kind, ty) {
+            (ExprKind::Comptime(inner), _) => return self.store(inner, mem, ty),
+            (ExprKind::Ternary(cond, yes, no), _) if self.decided(cond).is_some() => {
+                return self.store(if self.decided(cond) == Some(true) { yes } else { no }, mem, ty);
+            }
             (ExprKind::Ternary(cond, yes, no), _) => {
                 let (other, end) = (self.a.label(), self.a.label());
                 self.branch(cond, other, false)?;
@@ -187,10 +194,13 @@ impl Gen<'_, '_> {
                 return Ok(());
             }
             (ExprKind::Record(list), Ty::Tuple(parts)) => {
-                let mut at = 0;
-                for ((_, e), (_, ty)) in list.iter().zip(parts) {
-                    self.store(e, mem.plus(at), ty)?;
-                    at += self.size(ty);
+                // Evaluated in the order written, stored in the order of the type.
+                for (name, e) in list {
+                    let at: u32 =
+                        parts.iter().take_while(|(n, _)| n != name).map(|(_, t)| self.size(t)).sum();
+                    if let Some((_, ty)) = parts.iter().find(|(n, _)| n == name) {
+                        self.store(e, mem.plus(at), ty)?;
+                    }
                 }
                 return Ok(());
             }
@@ -202,9 +212,26 @@ impl Gen<'_, '_> {
             (ExprKind::Call(name, args), _) => return self.store_call(name, args, mem, ty, e),
             (ExprKind::Map { name, key }, _) => return self.map_read_into(name, key.as_deref(), mem, ty),
             (ExprKind::Cast(_, inner), Ty::Str(_)) => return self.store(inner, mem, ty),
+            // A number's bytes as an array.
+            (ExprKind::Cast(_, inner), Ty::Place(C::Array(..), _)) if self.ty(inner).scalar() => {
+                self.scalar(inner)?;
+                let kept = self.keep();
+                self.zero(mem, size);
+                self.kept(kept, 0);
+                self.put(mem);
+                return Ok(());
+            }
             _ => {}
         }
         match self.raw_ty(e) {
+            Ty::Place(c, _) if self.in_memory(e) => {
+                let source = self.memory(e)?;
+                match ty {
+                    Ty::Str(n) => self.copy_as(mem, ty, source, &Ty::Str(self.s.world.size(&c).min(*n))),
+                    _ => self.copy(mem, source, size),
+                }
+                Ok(())
+            }
             Ty::Place(c, _) => {
                 let (off, space) = self.place(e)?;
                 if off != 0 {
@@ -274,11 +301,14 @@ impl Gen<'_, '_> {
     pub(crate) fn copy_as(&mut self, to: Mem, ty: &Ty, from: Mem, from_ty: &Ty) {
         match (ty, from_ty) {
             (Ty::Tuple(a), Ty::Tuple(b)) if a != b => {
-                let (mut x, mut y) = (0, 0);
-                for ((_, a), (_, b)) in a.iter().zip(b) {
-                    self.copy_as(to.plus(x), a, from.plus(y), b);
-                    x += self.size(a);
-                    y += self.size(b);
+                let mut x = 0;
+                for (i, (name, to_ty)) in a.iter().enumerate() {
+                    let found = b.iter().position(|(n, _)| !n.is_empty() && n == name).unwrap_or(i);
+                    let y: u32 = b.iter().take(found).map(|(_, t)| self.size(t)).sum();
+                    if let Some((_, from_ty)) = b.get(found) {
+                        self.copy_as(to.plus(x), to_ty, from.plus(y), from_ty);
+                    }
+                    x += self.size(to_ty);
                 }
             }
             _ => {
@@ -288,6 +318,19 @@ impl Gen<'_, '_> {
                 }
                 self.copy(to, from, size.min(have));
             }
+        }
+    }
+
+    /// Whether an expression's value is in this program's memory already, or is made there.
+    pub(crate) fn in_memory(&self, e: &Expr) -> bool {
+        match &e.kind {
+            ExprKind::Var(_) | ExprKind::Map { .. } | ExprKind::Nth(..) | ExprKind::Call(..) => true,
+            ExprKind::Cast(..) | ExprKind::Ternary(..) => true,
+            ExprKind::Field(inner, _) | ExprKind::Index(inner, _) => {
+                matches!(self.raw_ty(inner), Ty::Tuple(_))
+            }
+            ExprKind::Block(_, value) | ExprKind::Comptime(value) => self.in_memory(value),
+            _ => false,
         }
     }
 
@@ -335,6 +378,14 @@ impl Gen<'_, '_> {
                     return Err(Diagnostic::error(e.span, "this has no parts"));
                 };
                 let at: u32 = parts.iter().take(*n as usize).map(|(_, t)| self.size(t)).sum();
+                Ok(self.memory(inner)?.plus(at))
+            }
+            ExprKind::Index(inner, index) if matches!(self.raw_ty(inner), Ty::Tuple(_)) => {
+                let Ty::Tuple(parts) = self.raw_ty(inner) else {
+                    return Err(Diagnostic::error(e.span, "this has no parts"));
+                };
+                let n = folded(index).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+                let at: u32 = parts.iter().take(n).map(|(_, t)| self.size(t)).sum();
                 Ok(self.memory(inner)?.plus(at))
             }
             ExprKind::Field(inner, name) if matches!(self.raw_ty(inner), Ty::Tuple(_)) => {

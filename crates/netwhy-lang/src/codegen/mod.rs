@@ -28,9 +28,9 @@ use crate::helpers;
 use crate::passes::fields::World;
 use crate::passes::infer::Typed;
 use crate::passes::points;
-use crate::passes::ty::{C, StructRef, Ty};
-use crate::program::{Action, Program, RawMember, RelocTarget, Shape, Subprogram};
-use crate::types::{TypeDesc, TypeId};
+use crate::passes::ty::{Agg, C, Ty};
+use crate::program::{Action, Program, Raw, RawMember, RelocTarget, Shape, Subprogram};
+use crate::types::TypeId;
 
 pub(crate) use maps::{Maps, layout};
 pub(crate) use mem::Mem;
@@ -47,48 +47,50 @@ const RETURNED: i32 = -24;
 pub(crate) struct Shared<'a> {
     pub(crate) world: World<'a>,
     pub(crate) features: &'a Features,
-    pub(crate) enumerators: &'a [(String, i64)],
+    /// The process a run was told to start.
+    pub(crate) child: Option<u32>,
+    /// How messages name a place of the script.
+    pub(crate) place: &'a dyn Fn(Span) -> String,
     pub(crate) maps: Maps,
     pub(crate) actions: Vec<Action>,
 }
 
 impl Shared<'_> {
     pub(crate) fn shape(&self, ty: &Ty) -> Shape {
-        ty.shape(&|id: TypeId| self.enum_values(id), &|c: &C| self.raw(c))
+        ty.shape(&|id: TypeId| self.world.enum_values(id), &|c: &C| self.raw(c))
     }
 
-    fn enum_values(&self, id: TypeId) -> Vec<(String, i64)> {
-        match self.world.types.describe(id) {
-            Some(TypeDesc::Enum { values, .. }) => values,
-            _ => Vec::new(),
-        }
+    fn raw(&self, c: &C) -> (u32, Raw) {
+        (self.world.size(c), self.raw_at(c, 0))
     }
 
-    fn raw(&self, c: &C) -> (u32, Vec<RawMember>) {
-        let size = self.world.size(c);
-        let mut out = Vec::new();
-        let mut add = |name: String, c: &C, offset: u32| {
-            if let C::Int { size, signed, .. } | C::Enum(_, size, signed) = self.world.look(c) {
-                out.push(RawMember { name, offset, size: u32::from(size), signed });
-            } else if let C::Ptr(_) = self.world.look(c) {
-                out.push(RawMember { name, offset, size: 8, signed: false });
+    fn raw_at(&self, c: &C, depth: u32) -> Raw {
+        let seen = self.world.look(c);
+        match &seen {
+            C::Int { size, signed, .. } => Raw::Int { size: u32::from(*size), signed: *signed },
+            C::Bool => Raw::Bool,
+            C::Ptr(_) => Raw::Ptr,
+            C::Enum(id, size, _) => Raw::Enum { size: u32::from(*size), values: self.world.enum_values(*id) },
+            C::Array(elem, len) => match self.world.look(elem) {
+                C::Int { char_like: true, .. } => Raw::Chars { size: *len },
+                _ => Raw::Array {
+                    step: self.world.size(elem),
+                    elem: Box::new(self.raw_at(elem, depth + 1)),
+                    len: (*len).min(4096),
+                },
+            },
+            C::Struct(s) if depth < 8 => {
+                let all = self.world.members(*s);
+                let members = all.into_iter().map(|m| RawMember {
+                    offset: m.bit_offset / 8,
+                    bits: (m.bit_size > 0).then_some((m.bit_offset % 8, m.bit_size)),
+                    of: self.raw_at(&m.c, depth + 1),
+                    name: m.name,
+                });
+                Raw::Struct { members: members.collect() }
             }
-        };
-        match self.world.look(c) {
-            C::Struct(s @ (StructRef::Kernel(_) | StructRef::Script(_))) => {
-                for (name, c, offset) in self.world.members(s) {
-                    add(name, &c, offset);
-                }
-            }
-            C::Array(elem, len) => {
-                let step = self.world.size(&elem);
-                for i in 0..len.min(1024) {
-                    add(String::new(), &elem, i * step);
-                }
-            }
-            _ => {}
+            _ => Raw::None,
         }
-        (size, out)
     }
 }
 
@@ -105,8 +107,12 @@ enum Place {
 
 #[derive(Clone, Copy)]
 enum Loop {
-    Inline { next: Label, end: Label },
-    Callback,
+    Inline {
+        next: Label,
+        end: Label,
+    },
+    /// In a callback; a slot of the main frame says that a `while` loop is over: the verifier goes on calling.
+    Callback(Option<i32>),
 }
 
 /// A callback still to be written.
@@ -118,10 +124,32 @@ struct Pending<'a> {
     depth: i32,
 }
 
+/// A search for a text: offsets in the scratch memory, and sizes.
+struct Search {
+    state: i32,
+    hay: i32,
+    hay_size: u32,
+    needle: i32,
+    needle_size: u32,
+}
+
 enum PendingKind<'a> {
-    Range { slot: i32, start: i32 },
-    While { cond: &'a Expr },
-    Each { key: i32, value: i32 },
+    Range {
+        slot: i32,
+        start: i32,
+    },
+    While {
+        cond: &'a Expr,
+        over: i32,
+    },
+    /// With the map, the aggregation and where its number goes, when the values are such.
+    Each {
+        key: i32,
+        value: i32,
+        agg: Option<(u32, Agg, u32)>,
+    },
+    Count,
+    Search(Search),
 }
 
 pub(crate) struct Gen<'a, 's> {
@@ -131,6 +159,10 @@ pub(crate) struct Gen<'a, 's> {
     index: u32,
     frame: u8,
     places: BTreeMap<String, Place>,
+    /// Where the number that an aggregation is made into lives, by loop variable: in the scratch memory.
+    numbers: BTreeMap<String, u32>,
+    /// Slots of the main frame for `while` loops not met yet.
+    whiles: Vec<i32>,
     fixed: i32,
     scratch_fixed: u32,
     scratch_now: u32,
@@ -146,6 +178,8 @@ pub(crate) struct Gen<'a, 's> {
     pending: Vec<Pending<'a>>,
     subprograms: Vec<(Label, Subprogram)>,
     span: Span,
+    /// A string that only user space will look at, up to its end: what follows need not be cleared.
+    loose: Option<Mem>,
 }
 
 /// Makes the program of a unit; also says how much scratch it needs.
@@ -172,6 +206,8 @@ fn generate<'a>(s: &mut Shared<'a>, t: &'a Typed, index: u32, scratch: bool) -> 
         index,
         frame: 10,
         places: BTreeMap::new(),
+        numbers: BTreeMap::new(),
+        whiles: Vec::new(),
         fixed: -RETURNED,
         scratch_fixed: 0,
         scratch_now: 0,
@@ -186,6 +222,7 @@ fn generate<'a>(s: &mut Shared<'a>, t: &'a Typed, index: u32, scratch: bool) -> 
         pending: Vec::new(),
         subprograms: Vec::new(),
         span: Span::default(),
+        loose: None,
     };
     g.assign_places();
     g.tmp = g.fixed;
@@ -213,7 +250,9 @@ fn generate<'a>(s: &mut Shared<'a>, t: &'a Typed, index: u32, scratch: bool) -> 
     g.a.bind(leave);
     g.a.imm(0, 0);
     g.a.exit();
-    while let Some(next) = g.pending.pop() {
+    // In the order they were met: the kernel wants functions ascending.
+    while !g.pending.is_empty() {
+        let next = g.pending.remove(0);
         g.callback(next)?;
     }
     if g.tmp_max > STACK {
@@ -280,12 +319,31 @@ fn has_loops(block: &Block) -> bool {
     })
 }
 
+fn count_whiles(block: &Block) -> usize {
+    let of = |s: &crate::ast::Stmt| match &s.kind {
+        StmtKind::While { body, .. } => 1 + count_whiles(body),
+        StmtKind::Range { body, .. } | StmtKind::Each { body, .. } | StmtKind::Block(body) => {
+            count_whiles(body)
+        }
+        // Each copy of an unrolled loop has loops of its own.
+        StmtKind::Unroll { count, body } => {
+            let copies = crate::passes::infer::folded(count).unwrap_or(1).clamp(1, 100) as usize;
+            copies * count_whiles(body)
+        }
+        StmtKind::If { then, other, .. } => count_whiles(then) + count_whiles(other),
+        _ => 0,
+    };
+    block.stmts.iter().map(of).sum()
+}
+
 impl<'a> Gen<'a, '_> {
     fn assign_places(&mut self) {
         let mut pairs = Vec::new();
         collect_pairs(&self.t.unit.body, &mut pairs);
         for (name, ty) in &self.t.vars {
             let place = if pairs.contains(name) {
+                self.numbers.insert(name.clone(), self.scratch_fixed);
+                self.scratch_fixed = self.scratch_fixed.saturating_add(8);
                 self.fixed += 16;
                 Place::Pair(-self.fixed, -self.fixed + 8)
             } else if ty.scalar() || *ty == Ty::Unknown {
@@ -298,6 +356,10 @@ impl<'a> Gen<'a, '_> {
                 Place::Scratch(at)
             };
             self.places.insert(name.clone(), place);
+        }
+        for _ in 0..count_whiles(&self.t.unit.body) {
+            self.fixed += 8;
+            self.whiles.push(-self.fixed);
         }
         self.scratch_now = self.scratch_fixed;
         self.scratch_max = self.scratch_fixed;
@@ -329,8 +391,14 @@ impl<'a> Gen<'a, '_> {
                 C::Int { char_like: true, .. } => Ty::Str((*len).clamp(1, 1 << 14)),
                 _ => ty,
             },
-            _ => ty,
+            _ => ty.decayed(),
         }
+    }
+
+    /// How the condition of a `comptime` choice was decided.
+    pub(crate) fn decided(&self, cond: &Expr) -> Option<bool> {
+        matches!(cond.kind, crate::ast::ExprKind::Comptime(_))
+            .then(|| self.t.decided.get(&cond.id).copied().unwrap_or(false))
     }
 
     /// The type of an expression as inferred.

@@ -5,7 +5,7 @@ use crate::asm::{Src, Width, alu, cond};
 use crate::ast::{BinOp, Block, Expr, ExprKind, Stmt, StmtKind};
 use crate::diag::{Diagnostic, Result};
 use crate::helpers;
-use crate::passes::infer::constant;
+use crate::passes::infer::folded;
 use crate::passes::ty::Ty;
 use crate::program::Subprogram;
 
@@ -34,6 +34,9 @@ impl<'a> Gen<'a, '_> {
             StmtKind::Expr(e) => self.effect(e)?,
             StmtKind::Assign { target, op, value } => self.assign(target, *op, value)?,
             StmtKind::Let { name, value, .. } => self.declare(name, value.as_ref())?,
+            StmtKind::If { cond, then, other } if self.decided(cond).is_some() => {
+                self.block_of_expr(if self.decided(cond) == Some(true) { then } else { other })?;
+            }
             StmtKind::If { cond, then, other } => {
                 let (no, end) = (self.a.label(), self.a.label());
                 self.branch(cond, no, false)?;
@@ -59,6 +62,9 @@ impl<'a> Gen<'a, '_> {
         self.line(stmt.span);
         let mark = self.mark();
         match &stmt.kind {
+            StmtKind::If { cond, then, other } if self.decided(cond).is_some() => {
+                self.block(if self.decided(cond) == Some(true) { then } else { other })?;
+            }
             StmtKind::If { cond, then, other } => {
                 let (no, end) = (self.a.label(), self.a.label());
                 self.branch(cond, no, false)?;
@@ -73,7 +79,7 @@ impl<'a> Gen<'a, '_> {
             StmtKind::Block(block) => self.block(block)?,
             StmtKind::Unroll { count, body } => {
                 let end = self.a.label();
-                for _ in 0..constant(count).unwrap_or(1).clamp(1, 100) {
+                for _ in 0..folded(count).unwrap_or(1).clamp(1, 100) {
                     let next = self.a.label();
                     self.loops.push(Loop::Inline { next, end });
                     self.block(body)?;
@@ -91,7 +97,7 @@ impl<'a> Gen<'a, '_> {
                     let end = *end;
                     self.a.jump(end);
                 }
-                _ => self.finish(1),
+                _ => self.end_loop(),
             },
             StmtKind::Continue => match self.loops.last() {
                 Some(Loop::Inline { next, .. }) => {
@@ -107,7 +113,7 @@ impl<'a> Gen<'a, '_> {
     }
 
     /// Leaves a callback: 0 goes on, 1 ends the loop.
-    fn finish(&mut self, how: i64) {
+    pub(super) fn finish(&mut self, how: i64) {
         self.a.imm(0, how);
         self.a.exit();
     }
@@ -119,8 +125,17 @@ impl<'a> Gen<'a, '_> {
             self.a.jump(leave);
         } else {
             self.a.store_imm(Width::D, self.frame, super::RETURNED, 1);
-            self.finish(1);
+            self.end_loop();
         }
+    }
+
+    /// Ends the loop from inside its callback.
+    fn end_loop(&mut self) {
+        if let Some(Loop::Callback(Some(over))) = self.loops.first() {
+            let over = *over;
+            self.a.store_imm(Width::D, self.frame, over, 1);
+        }
+        self.finish(1);
     }
 
     fn declare(&mut self, name: &str, value: Option<&Expr>) -> Result<()> {
@@ -147,6 +162,13 @@ impl<'a> Gen<'a, '_> {
         match self.places.get(name).copied() {
             Some(Place::Slot(off)) => {
                 self.scalar(value)?;
+                // A declared size may be smaller than what is assigned.
+                if let (Some(Ty::Int { size, signed }), of) = (self.t.vars.get(name).cloned(), self.ty(value))
+                    && size < 8
+                    && !matches!(of, Ty::Int { size: s, signed: g } if s <= size && g == signed)
+                {
+                    self.extend(u32::from(size), signed);
+                }
                 self.a.store(Width::D, self.frame, off, 0);
                 Ok(())
             }
@@ -198,10 +220,26 @@ impl<'a> Gen<'a, '_> {
         self.temp_stack(8)
     }
 
+    /// The callback of a search, ready to be called with the number of rounds in `r1`.
+    pub(super) fn search(&mut self, state: i32, hay: i32, hay_size: u32, needle: i32, needle_size: u32) {
+        static NOTHING: Block = Block { stmts: Vec::new() };
+        let search = super::Search { state, hay, hay_size, needle, needle_size };
+        self.spawn(PendingKind::Search(search), &NOTHING, 2);
+    }
+
+    /// `r0 = how many entries the map has`
+    pub(super) fn count_entries(&mut self, map: u32) {
+        static NOTHING: Block = Block { stmts: Vec::new() };
+        self.a.map(1, map);
+        self.spawn(PendingKind::Count, &NOTHING, 4);
+        self.a.call(helpers::FOR_EACH);
+    }
+
     fn while_loop(&mut self, cond_expr: &'a Expr, body: &'a Block) -> Result<()> {
-        if self.s.features.bpf_loop {
+        if let (true, Some(over)) = (self.s.features.bpf_loop, self.whiles.pop()) {
+            self.a.store_imm(Width::D, self.frame, over, 0);
             self.a.imm(1, i64::from(MOST));
-            self.spawn(PendingKind::While { cond: cond_expr }, body, 2);
+            self.spawn(PendingKind::While { cond: cond_expr, over }, body, 2);
             self.a.call(helpers::LOOP);
             self.after_loop();
             return Ok(());
@@ -280,8 +318,15 @@ impl<'a> Gen<'a, '_> {
         else {
             return Err(Diagnostic::error(stmt.span, format!("`@{map}` cannot be looped over")));
         };
+        let agg = match self.map_info(map, &crate::parser::node(stmt.span, ExprKind::Int(0)))?.value {
+            Ty::Agg(agg) => {
+                self.scratch_used = true;
+                Some((index, agg, self.numbers.get(name).copied().unwrap_or(0)))
+            }
+            _ => None,
+        };
         self.a.map(1, index);
-        self.spawn(PendingKind::Each { key, value }, body, 4);
+        self.spawn(PendingKind::Each { key, value, agg }, body, 4);
         self.a.call(helpers::FOR_EACH);
         self.after_loop();
         Ok(())
@@ -308,7 +353,7 @@ impl<'a> Gen<'a, '_> {
             let leave = self.leave;
             self.a.jump(leave);
         } else {
-            self.finish(1);
+            self.end_loop();
         }
         self.a.bind(go_on);
     }
@@ -321,7 +366,10 @@ impl<'a> Gen<'a, '_> {
         self.tmp = 0;
         self.saved = [false; 3];
         let loops = std::mem::take(&mut self.loops);
-        self.loops.push(Loop::Callback);
+        self.loops.push(Loop::Callback(match next.kind {
+            PendingKind::While { over, .. } => Some(over),
+            _ => None,
+        }));
         match next.kind {
             PendingKind::Range { slot, start } => {
                 self.a.mov(9, 2);
@@ -329,17 +377,37 @@ impl<'a> Gen<'a, '_> {
                 self.a.alu(alu::ADD, 0, Src::Reg(1));
                 self.a.store(Width::D, 9, slot, 0);
             }
-            PendingKind::While { cond } => {
+            PendingKind::While { cond: condition, over } => {
                 self.a.mov(9, 2);
+                let on = self.a.label();
+                self.a.load(Width::D, 0, 9, over);
+                self.a.branch(cond::EQ, 0, Src::Imm(0), on);
+                self.finish(1);
+                self.a.bind(on);
                 let go_on = self.a.label();
-                self.branch(cond, go_on, true)?;
+                self.branch(condition, go_on, true)?;
                 self.finish(1);
                 self.a.bind(go_on);
             }
-            PendingKind::Each { key, value } => {
+            PendingKind::Each { key, value, agg } => {
                 self.a.mov(9, 4);
                 self.a.store(Width::D, 9, key, 2);
                 self.a.store(Width::D, 9, value, 3);
+                if let Some((map, agg, number)) = agg {
+                    // What the callback is given is one CPU's part.
+                    self.read_parts(map, agg, super::Mem { base: super::mem::Base::Through(9, key), off: 0 });
+                    self.a.load(Width::D, 1, 9, super::SCRATCH);
+                    self.a.store(Width::D, 1, number as i32, 0);
+                    self.a.alu(alu::ADD, 1, Src::Imm(number as i32));
+                    self.a.store(Width::D, 9, value, 1);
+                }
+            }
+            PendingKind::Count => {}
+            PendingKind::Search(search) => {
+                self.a.mov(9, 2);
+                self.search_step(&search);
+                self.loops = loops;
+                return Ok(());
             }
         }
         self.block(next.body)?;

@@ -1,7 +1,7 @@
 //! Expressions, with C's precedence.
 
 use super::{Parser, node};
-use crate::ast::{BinOp, Expr, ExprKind, TypeName, UnOp};
+use crate::ast::{BinOp, Expr, ExprKind, StmtKind, TypeName, UnOp};
 use crate::diag::{Diagnostic, Result};
 use crate::lexer::Tok;
 
@@ -108,6 +108,11 @@ impl Parser<'_> {
 
     fn unary(&mut self) -> Result<Expr> {
         let start = self.cur.span;
+        if self.is_word("comptime") {
+            self.advance()?;
+            let inner = self.deeper(Self::unary)?;
+            return Ok(node(start.to(inner.span), ExprKind::Comptime(Box::new(inner))));
+        }
         let op = match self.cur.tok {
             Tok::Punct("-") => Some(UnOp::Neg),
             Tok::Punct("!") => Some(UnOp::Not),
@@ -230,7 +235,24 @@ impl Parser<'_> {
         }
     }
 
+    /// `if (c) { a } else { b }` as a value.
+    fn choice(&mut self) -> Result<Expr> {
+        let start = self.advance()?.span;
+        let cond = self.expr()?;
+        let yes = self.deeper(Self::braces)?;
+        let no = match self.accept_word("else")? {
+            true if self.is_word("if") => self.deeper(Self::choice)?,
+            true => self.deeper(Self::braces)?,
+            false => return Err(self.unexpected("`else`: a value is needed either way")),
+        };
+        let span = start.to(no.span);
+        Ok(node(span, ExprKind::Ternary(Box::new(cond), Box::new(yes), Box::new(no))))
+    }
+
     fn word(&mut self, name: String) -> Result<Expr> {
+        if name == "if" {
+            return self.choice();
+        }
         let start = self.advance()?.span;
         // `filter "expression"`: on the packet of the probe.
         if let ("filter", Tok::Str(text)) = (name.as_str(), &self.cur.tok) {
@@ -242,6 +264,24 @@ impl Parser<'_> {
             return Ok(node(start, ExprKind::Ident(name)));
         }
         self.advance()?;
+        if name == "container_of" {
+            let member = self.nested()?;
+            self.expect(",")?;
+            let mut ty = self.type_name()?;
+            self.expect(",")?;
+            let mut path = vec![self.ident("the name of a field")?];
+            while self.accept(".")? {
+                path.push(self.ident("the name of a field")?);
+            }
+            let span = start.to(self.expect(")")?);
+            let offset = node(span, ExprKind::Offsetof(ty.clone(), path));
+            ty.pointers += 1;
+            let number =
+                TypeName { tag: String::new(), name: "uint64".into(), pointers: 0, dims: Vec::new(), span };
+            let address = node(span, ExprKind::Cast(number, Box::new(member)));
+            let outer = node(span, ExprKind::Binary(BinOp::Sub, Box::new(address), Box::new(offset)));
+            return Ok(node(span, ExprKind::Cast(ty, Box::new(outer))));
+        }
         if matches!(name.as_str(), "sizeof" | "offsetof") && self.at_type() {
             let ty = self.type_name()?;
             if name == "sizeof" {
@@ -323,6 +363,16 @@ impl Parser<'_> {
         match block.stmts.pop().map(|s| s.kind) {
             Some(crate::ast::StmtKind::Expr(value)) => {
                 Ok(node(span, ExprKind::Block(block, Box::new(value))))
+            }
+            // `{ if (c) { a } else { b } }`: a choice at the end is the value.
+            Some(crate::ast::StmtKind::If { cond, then, other }) if !other.stmts.is_empty() => {
+                let value = chosen(span, cond, then, other);
+                match value {
+                    Some(value) => Ok(node(span, ExprKind::Block(block, Box::new(value)))),
+                    None => {
+                        Err(Diagnostic::error(start, "not every branch at the end of this block has a value"))
+                    }
+                }
             }
             _ => Err(Diagnostic::error(
                 start,
@@ -419,6 +469,25 @@ impl Parser<'_> {
         ty.span = span.to(self.cur.span);
         Ok(ty)
     }
+}
+
+/// An `if` statement as a value, when all of its branches end in one.
+pub(crate) fn chosen(
+    span: crate::diag::Span,
+    cond: Expr,
+    then: crate::ast::Block,
+    other: crate::ast::Block,
+) -> Option<Expr> {
+    let branch = |mut block: crate::ast::Block| {
+        let value = match block.stmts.pop()?.kind {
+            StmtKind::Expr(value) => value,
+            StmtKind::If { cond, then, other } => chosen(span, cond, then, other)?,
+            _ => return None,
+        };
+        Some(node(span, ExprKind::Block(block, Box::new(value))))
+    };
+    let (yes, no) = (branch(then)?, branch(other)?);
+    Some(node(span, ExprKind::Ternary(Box::new(cond), Box::new(yes), Box::new(no))))
 }
 
 fn step(target: Expr, before: bool, by: i64, at: crate::diag::Span) -> Result<Expr> {

@@ -4,6 +4,8 @@ mod expr;
 mod stmt;
 mod toplevel;
 
+pub(crate) use expr::chosen;
+
 use crate::ast::{Block, Expr, ExprKind, Script};
 use crate::diag::{Diagnostic, Result, Span};
 use crate::lexer::{self, Tok, Token};

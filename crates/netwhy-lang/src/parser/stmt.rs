@@ -64,6 +64,11 @@ impl Parser<'_> {
             "let" => return self.let_stmt(),
             _ => {}
         }
+        if word == "_" && matches!(self.peek(), Tok::Punct("=")) {
+            self.advance()?;
+            self.advance()?;
+            return Ok(StmtKind::Expr(self.expr()?));
+        }
         let target = self.expr()?;
         let op = match self.cur.tok {
             Tok::Punct("=") => None,

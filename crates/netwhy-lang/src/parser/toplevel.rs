@@ -1,7 +1,7 @@
 //! What stands outside of probes, and attach points.
 
 use super::Parser;
-use crate::ast::{Macro, MapDecl, Point, Probe, Script, StructDecl};
+use crate::ast::{EnumDecl, Macro, MapDecl, MemberDecl, Point, Probe, Script, StructDecl, TypeName};
 use crate::diag::{Diagnostic, Result, Span};
 use crate::lexer::{self, Tok, Token};
 
@@ -30,7 +30,7 @@ impl Parser<'_> {
                 Tok::Punct(";") => {
                     self.advance()?;
                 }
-                Tok::Punct("*") => script.probes.push(self.probe()?),
+                Tok::Punct("*") | Tok::Param(_) => script.probes.push(self.probe()?),
                 _ => return Err(self.unexpected("a probe")),
             }
         }
@@ -133,36 +133,74 @@ impl Parser<'_> {
     }
 
     fn struct_decl(&mut self, script: &mut Script) -> Result<()> {
-        let union = self.is_word("union");
-        self.advance()?;
-        let name = self.ident("the name of a structure")?;
+        self.structure(script)?;
+        self.accept(";")?;
+        Ok(())
+    }
+
+    /// `struct NAME { .. }` or `struct { .. }`; its name, made up for one that has none.
+    fn structure(&mut self, script: &mut Script) -> Result<TypeName> {
+        let span = self.cur.span;
+        let tag = self.ident("`struct` or `union`")?;
+        let name = match &self.cur.tok {
+            Tok::Ident(_) => self.ident("the name of a structure")?,
+            // No name of a script begins with a digit.
+            _ => format!("{}anonymous", script.structs.len()),
+        };
         self.expect("{")?;
         let mut members = Vec::new();
         while !self.is("}") {
-            let base = self.type_name()?;
-            loop {
+            let inline = matches!(&self.cur.tok, Tok::Ident(w) if w == "struct" || w == "union")
+                && match self.peek() {
+                    Tok::Punct(p) => p == "{",
+                    Tok::Ident(_) => self.brace_after_name(),
+                    _ => false,
+                };
+            let base = if inline { self.deeper(|p| p.structure(script))? } else { self.type_name()? };
+            if inline && self.is(";") {
+                members.push(MemberDecl { ty: base.clone(), name: String::new(), bits: None });
+            }
+            while !self.is(";") && !self.is("}") {
                 let mut ty = base.clone();
                 while self.accept("*")? {
                     ty.pointers += 1;
                 }
-                let field = self.ident("the name of a member")?;
+                let name = if self.is(":") { String::new() } else { self.ident("the name of a member")? };
                 ty.dims.extend(self.dims()?);
-                members.push((ty, field));
+                let mut bits = None;
+                if self.accept(":")? {
+                    let Tok::Int(n @ 0..=64) = self.cur.tok else {
+                        return Err(self.unexpected("a number of bits"));
+                    };
+                    self.advance()?;
+                    bits = Some(n as u32);
+                }
+                members.push(MemberDecl { ty, name, bits });
                 if !self.accept(",")? {
                     break;
                 }
             }
-            self.expect(";")?;
+            if !self.is("}") {
+                self.expect(";")?;
+            }
         }
         self.expect("}")?;
-        self.accept(";")?;
-        script.structs.push(StructDecl { name, union, members });
-        Ok(())
+        script.structs.push(StructDecl { name: name.clone(), union: tag == "union", members });
+        Ok(TypeName { tag, name, pointers: 0, dims: Vec::new(), span })
+    }
+
+    /// At `struct`, before a name: whether a brace follows the name.
+    fn brace_after_name(&self) -> bool {
+        let name = lexer::next(self.src, self.cur.span.end as usize);
+        name.and_then(|name| lexer::next(self.src, name.span.end as usize))
+            .is_ok_and(|after| after.tok == Tok::Punct("{"))
     }
 
     fn enum_decl(&mut self, script: &mut Script) -> Result<()> {
         self.advance()?;
-        if matches!(self.cur.tok, Tok::Ident(_)) {
+        let mut decl = EnumDecl { name: String::new(), values: Vec::new() };
+        if let Tok::Ident(name) = &self.cur.tok {
+            decl.name = name.clone();
             self.advance()?;
         }
         self.expect("{")?;
@@ -174,7 +212,7 @@ impl Parser<'_> {
                 let Tok::Int(n) = self.advance()?.tok else { return Err(self.unexpected("a number")) };
                 value = if minus { (n as i64).wrapping_neg() } else { n as i64 };
             }
-            script.enumerators.push((name, value));
+            decl.values.push((name, value));
             value = value.wrapping_add(1);
             if !self.accept(",")? {
                 break;
@@ -182,6 +220,7 @@ impl Parser<'_> {
         }
         self.expect("}")?;
         self.accept(";")?;
+        script.enums.push(decl);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Types of builtins and functions.
 
-use super::infer::{Context, Infer, constant};
+use super::infer::{Context, Infer};
 use super::ty::{Agg, C, Space, StructRef, Ty};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Diagnostic, Result};
@@ -8,15 +8,74 @@ use crate::program::{Attach, Kind};
 use crate::types::Tag;
 
 /// Builtins, for the nearest name.
-pub const BUILTINS: [&str; 36] = [
-    "pid", "tid", "uid", "gid", "comm", "nsecs", "elapsed", "cpu", "cgroup", "curtask", "rand", "kstack",
-    "ustack", "stack", "args", "arg0", "arg1", "arg2", "arg3", "arg4", "arg5", "retval", "probe", "func",
-    "ctx", "jiffies", "numaid", "ppid", "pcomm", "username", "true", "false", "usermode", "cpid", "ncpus",
+pub const BUILTINS: [&str; 38] = [
+    "pid",
+    "tid",
+    "uid",
+    "gid",
+    "comm",
+    "nsecs",
+    "elapsed",
+    "cpu",
+    "cgroup",
+    "curtask",
+    "rand",
+    "kstack",
+    "ustack",
+    "stack",
+    "args",
+    "arg0",
+    "arg1",
+    "arg2",
+    "arg3",
+    "arg4",
+    "arg5",
+    "retval",
+    "probe",
+    "func",
+    "ctx",
+    "jiffies",
+    "numaid",
+    "ppid",
+    "pcomm",
+    "username",
+    "true",
+    "false",
+    "usermode",
+    "cpid",
+    "ncpus",
     "sarg0",
+    "probetype",
+    "has_cpid",
 ];
 
 /// Functions with the fewest and most arguments they take.
-const FUNCTIONS: [(&str, usize, usize); 59] = [
+const FUNCTIONS: [(&str, usize, usize); 84] = [
+    ("strstr", 2, 2),
+    ("str_concat", 2, 2),
+    ("strcap", 1, 1),
+    ("strerror", 1, 1),
+    ("signal_name", 1, 1),
+    ("memcmp", 3, 3),
+    ("is_str", 1, 1),
+    ("is_ptr", 1, 1),
+    ("is_array", 1, 1),
+    ("is_integer", 1, 1),
+    ("is_unsigned_integer", 1, 1),
+    ("is_literal", 1, 1),
+    ("fail", 1, 16),
+    ("socket_cookie", 1, 1),
+    ("percpu_kaddr", 1, 2),
+    ("signal_thread", 1, 1),
+    ("ncpus", 0, 0),
+    ("numaid", 0, 0),
+    ("usermode", 0, 0),
+    ("username", 0, 0),
+    ("cpid", 0, 0),
+    ("has_cpid", 0, 0),
+    ("probetype", 0, 0),
+    ("retval", 0, 0),
+    ("func", 0, 0),
     ("printf", 1, 64),
     ("errorf", 1, 64),
     ("warnf", 1, 64),
@@ -26,7 +85,7 @@ const FUNCTIONS: [(&str, usize, usize); 59] = [
     ("delete", 1, 2),
     ("has_key", 2, 2),
     ("len", 1, 1),
-    ("exit", 0, 2),
+    ("exit", 0, 16),
     ("time", 0, 1),
     ("cat", 1, 16),
     ("system", 1, 16),
@@ -105,14 +164,14 @@ impl Infer<'_> {
 
     pub(crate) fn builtin(&mut self, name: &str, e: &Expr) -> Result<Ty> {
         let err = |text: String| Diagnostic::error(e.span, text);
-        if let Some((_, value)) = self.enumerators.iter().find(|(n, _)| n == name) {
-            let _ = value;
-            return Ok(Ty::I64);
-        }
         Ok(match name {
-            "pid" | "tid" | "uid" | "gid" | "cpu" | "rand" | "ppid" | "cpid" => {
+            "pid" | "tid" | "uid" | "gid" | "cpu" | "rand" | "ppid" | "cpid" | "ncpus" => {
                 Ty::Int { size: 4, signed: false }
             }
+            "usermode" => Ty::Int { size: 1, signed: false },
+            "has_cpid" => Ty::Bool,
+            "username" => Ty::Username,
+            "probetype" => Ty::Str(self.probe_type().len() as u32 + 1),
             "nsecs" | "elapsed" | "cgroup" | "jiffies" => Ty::U64,
             "numaid" => Ty::Int { size: 4, signed: false },
             "comm" | "pcomm" => Ty::Str(16),
@@ -176,19 +235,11 @@ impl Infer<'_> {
                 if let Some(n) = name.strip_prefix("arg").and_then(|n| n.parse::<usize>().ok()) {
                     return self.arg(n, e);
                 }
-                if let Some((_, id)) = self.world.types.enumerator(name) {
+                if let Some((_, id)) = self.world.enumerator(name) {
                     return Ok(Ty::Enum(id));
                 }
-                let hint = match name {
-                    "username" | "usermode" | "ncpus" => Some("this builtin is not supported yet"),
-                    _ => None,
-                };
                 let names = BUILTINS.iter().copied().chain(FUNCTIONS.iter().map(|f| f.0));
-                let mut out = err(format!("unknown name `{name}`")).nearest(name, names);
-                if let Some(hint) = hint {
-                    out = out.hint(hint);
-                }
-                return Err(out);
+                return Err(err(format!("Unknown identifier: '{name}'")).nearest(name, names));
             }
         })
     }
@@ -276,7 +327,7 @@ impl Infer<'_> {
 
     pub(crate) fn call(&mut self, name: &str, args: &[Expr], e: &Expr) -> Result<Ty> {
         let Some((_, least, most)) = FUNCTIONS.iter().find(|(n, ..)| *n == name) else {
-            let mut err = Diagnostic::error(e.span, format!("unknown function `{name}`"))
+            let mut err = Diagnostic::error(e.span, format!("Unknown function: '{name}'"))
                 .nearest(name, FUNCTIONS.iter().map(|f| f.0));
             if matches!(name, "override" | "override_return" | "write_user") {
                 err = err.hint("netwhy does not change what it watches");
@@ -346,11 +397,23 @@ impl Infer<'_> {
                 Ok(Ty::Bool)
             }
             "len" => match first.map(|f| (f, self.is_map(f))) {
-                Some((_, Some(_))) => Err(Diagnostic::error(e.span, "`len()` of a map is not supported yet")),
-                Some((f, None)) => match self.expr(f)? {
-                    Ty::Kstack(..) | Ty::Ustack(..) => {
-                        Err(Diagnostic::error(e.span, "`len()` of a stack is not supported yet"))
+                Some((f, Some(map))) => {
+                    if !self.features.for_each_map_elem {
+                        return Err(Diagnostic::error(
+                            e.span,
+                            "counting the entries of a map needs Linux 5.13 or later",
+                        ));
                     }
+                    self.whole(&map, f.span)?;
+                    if self.last && self.maps.get(&map).is_some_and(|m| m.key == Some(None)) {
+                        let text = "call to len() expects a map with explicit keys (non-scalar map)";
+                        return Err(Diagnostic::error(e.span, text));
+                    }
+                    Ok(Ty::I64)
+                }
+                Some((f, None)) => match self.expr(f)? {
+                    Ty::Kstack(..) | Ty::Ustack(..) => Ok(Ty::I64),
+                    Ty::Unknown => Ok(Ty::Unknown),
                     other => Err(Diagnostic::error(f.span, format!("a {} has no length", other.name()))),
                 },
                 None => Ok(Ty::U64),
@@ -360,11 +423,8 @@ impl Infer<'_> {
                     let ty = self.expr(code)?;
                     self.number(&ty, code)?;
                 }
-                if let Some(more) = args.get(1) {
-                    return Err(Diagnostic::error(
-                        more.span,
-                        "a message of `exit()` is not supported: use printf",
-                    ));
+                if let Some(format) = args.get(1..).filter(|rest| !rest.is_empty()) {
+                    self.check_format(format, e)?;
                 }
                 Ok(Ty::None)
             }
@@ -399,7 +459,7 @@ impl Infer<'_> {
                 let Some(first) = first else { return Ok(Ty::None) };
                 let ty = self.expr(first)?;
                 self.number(&ty, first)?;
-                let signed = ty.signed();
+                let signed = self.value(&ty).fits_signed();
                 Ok(Ty::Agg(match name {
                     "sum" => Agg::Sum { signed },
                     "avg" => Agg::Avg { signed },
@@ -414,7 +474,7 @@ impl Infer<'_> {
                 self.number(&ty, first)?;
                 match args.get(1) {
                     None => Ok(Ty::Agg(Agg::Hist { bits: 0 })),
-                    Some(bits) => match constant(bits) {
+                    Some(bits) => match super::infer::folded(bits) {
                         Some(n @ 0..=5) => {
                             self.expr(bits)?;
                             Ok(Ty::Agg(Agg::Hist { bits: n as u8 }))
@@ -429,7 +489,7 @@ impl Infer<'_> {
                     let ty = self.expr(arg)?;
                     self.number(&ty, arg)?;
                     if i > 0 {
-                        bounds.push(constant(arg).ok_or_else(|| {
+                        bounds.push(super::infer::folded(arg).ok_or_else(|| {
                             Diagnostic::error(arg.span, "bounds and step of `lhist()` are constants")
                         })?);
                     }
@@ -464,10 +524,57 @@ impl Infer<'_> {
                     _ => Err(Diagnostic::error(e.span, "the clocks are monotonic, boot, tai and sw_tai")),
                 };
             }
+            "fail" => {
+                let mut text = match args.first().map(|a| &a.kind) {
+                    Some(ExprKind::Str(text)) => text.clone(),
+                    _ => return Err(Diagnostic::error(e.span, "`fail()` takes a message in quotes")),
+                };
+                for arg in args.get(1..).unwrap_or(&[]) {
+                    let shown = match self.known(arg)? {
+                        Some(super::comptime::Known::Number(n)) => n.to_string(),
+                        Some(super::comptime::Known::Text(text)) => text,
+                        None => "?".to_string(),
+                    };
+                    if let Some(at) = text.find('%') {
+                        let end = text[at + 1..]
+                            .find(|c: char| c.is_ascii_alphabetic())
+                            .map_or(text.len(), |n| at + n + 2);
+                        text.replace_range(at..end, &shown);
+                    }
+                }
+                return Err(Diagnostic::error(e.span, text));
+            }
+            name if super::comptime::TESTS.contains(&name) => {
+                if let Some(arg) = args.first() {
+                    self.expr(arg)?;
+                }
+                return Ok(Ty::Bool);
+            }
+            "percpu_kaddr" => {
+                let Some(symbol) = args.first().and_then(word) else {
+                    return Err(Diagnostic::error(
+                        e.span,
+                        "`percpu_kaddr()` takes the name of a symbol in quotes",
+                    ));
+                };
+                if let Some(cpu) = args.get(1) {
+                    let ty = self.expr(cpu)?;
+                    self.number(&ty, cpu)?;
+                }
+                for symbol in [symbol.as_str(), "__per_cpu_offset"] {
+                    if self.world.types.symbol(symbol).is_none() {
+                        return Err(Diagnostic::error(
+                            e.span,
+                            format!("Failed to resolve kernel symbol: {symbol}"),
+                        ));
+                    }
+                }
+                return Ok(Ty::U64);
+            }
             "pid" | "tid" => {
                 return match args.first().and_then(word).as_deref() {
-                    Some("init") => Ok(Ty::Int { size: 4, signed: false }),
-                    _ => Err(Diagnostic::error(e.span, "only the initial namespace, `init`, is supported")),
+                    Some("init" | "curr_ns") => Ok(Ty::Int { size: 4, signed: false }),
+                    _ => Err(Diagnostic::error(e.span, "the namespaces are init and curr_ns")),
                 };
             }
             "kstack" | "ustack" => {
@@ -516,7 +623,10 @@ impl Infer<'_> {
                     return Err(Diagnostic::error(e.span, "`kaddr()` takes the name of a symbol in quotes"));
                 };
                 if self.world.types.symbol(&symbol).is_none() {
-                    return Err(Diagnostic::error(e.span, format!("no kernel symbol `{symbol}`")));
+                    return Err(Diagnostic::error(
+                        e.span,
+                        format!("Failed to resolve kernel symbol: {symbol}"),
+                    ));
                 }
                 return Ok(Ty::U64);
             }
@@ -543,7 +653,11 @@ impl Infer<'_> {
                     return Err(Diagnostic::error(e.span, "`pton()` takes an address in quotes"));
                 };
                 return match text.parse::<std::net::IpAddr>() {
-                    Ok(_) => Ok(Ty::Inet),
+                    Ok(address) => {
+                        let byte = C::Int { size: 1, signed: false, char_like: false };
+                        let len = if address.is_ipv4() { 4 } else { 16 };
+                        Ok(Ty::Place(C::Array(Box::new(byte), len), Space::Kernel))
+                    }
                     Err(_) => Err(Diagnostic::error(e.span, format!("`{text}` is no address"))),
                 };
             }
@@ -556,13 +670,14 @@ impl Infer<'_> {
         }
         let strlen = self.world.strlen;
         let first = tys.first().cloned().unwrap_or(Ty::Unknown);
-        let second = args.get(1).and_then(constant);
+        let second = args.get(1).and_then(super::infer::folded);
         let fail = |text: String| Err(Diagnostic::error(e.span, text));
         match name {
             "str" => match (&first, second) {
                 (Ty::Str(n), _) => Ok(Ty::Str(*n)),
                 (t, max) if t.scalar() || *t == Ty::Unknown || matches!(t, Ty::Place(..)) => {
-                    let max = max.map_or(strlen, |n| (n.clamp(0, 1 << 14) as u32 + 1).min(strlen));
+                    // One more than the limit, so that a string that was cut can be told.
+                    let max = max.map_or(strlen + 1, |n| (n.clamp(1, 1 << 14) as u32).min(strlen + 1));
                     Ok(Ty::Str(max))
                 }
                 (t, _) => fail(format!("`str()` takes an address, not a {}", t.name())),
@@ -571,7 +686,9 @@ impl Infer<'_> {
                 (Ty::Place(C::Array(_, n), _), None) => Ok(Ty::Buf(*n)),
                 (Ty::Str(n), None) => Ok(Ty::Buf(*n)),
                 (_, Some(n)) => Ok(Ty::Buf(n.clamp(0, i64::from(strlen)) as u32)),
-                (t, None) if t.scalar() && args.len() == 2 => Ok(Ty::Buf(strlen)),
+                (t, None) if (t.scalar() || matches!(t, Ty::Str(_))) && args.len() == 2 => {
+                    Ok(Ty::Buf(strlen))
+                }
                 (Ty::Unknown, _) => Ok(Ty::Unknown),
                 _ => fail("`buf()` of an address needs a length".into()),
             },
@@ -593,6 +710,9 @@ impl Infer<'_> {
                     t => fail(format!("`ntop()` takes an address, not a {}", t.name())),
                 }
             }
+            "macaddr" if matches!(args.first().map(|a| &a.kind), Some(ExprKind::Str(_))) => {
+                fail("macaddr() does not support literal string arguments".into())
+            }
             "macaddr" => Ok(Ty::Mac),
             "ksym" | "usym" => {
                 if let Some(arg) = args.first() {
@@ -605,8 +725,9 @@ impl Infer<'_> {
                 Ty::Unknown => Ok(Ty::Unknown),
                 t => fail(format!("`bswap()` takes an integer, not a {}", t.name())),
             },
-            "strncmp" | "strcontains" | "strlen" => {
-                for (ty, arg) in tys.iter().zip(args).take(if name == "strlen" { 1 } else { 2 }) {
+            "strlen" | "strcap" if matches!(first, Ty::Ptr(..)) => Ok(Ty::U64),
+            "strncmp" | "strcontains" | "strlen" | "strstr" | "str_concat" | "strcap" => {
+                for (ty, arg) in tys.iter().zip(args).take(2) {
                     if !matches!(ty, Ty::Str(_) | Ty::Unknown) {
                         return Err(Diagnostic::error(
                             arg.span,
@@ -614,13 +735,35 @@ impl Infer<'_> {
                         ));
                     }
                 }
-                match (name, args.get(2).map(constant)) {
+                match (name, args.get(2).map(super::infer::folded)) {
+                    ("strstr" | "strcap", _) => Ok(Ty::I64),
+                    ("str_concat", _) => Ok(Ty::Str(1024)),
                     ("strncmp", Some(Some(0..=16384))) => Ok(Ty::U64),
                     ("strncmp", _) => fail("the length of `strncmp()` is a constant".into()),
                     ("strcontains", _) => Ok(Ty::Bool),
                     _ => Ok(Ty::U64),
                 }
             }
+            "strerror" | "signal_name" => {
+                if let Some(arg) = args.first() {
+                    self.number(&first, arg)?;
+                }
+                Ok(if name == "strerror" { Ty::Errno } else { Ty::Signal })
+            }
+            "memcmp" => {
+                let number = args.get(2).and_then(super::infer::folded);
+                let fits = |ty: &Ty| !matches!(ty, Ty::None | Ty::Args | Ty::Agg(_) | Ty::Ptr(..));
+                match number {
+                    Some(0..=4096) if tys.iter().take(2).all(fits) => Ok(Ty::I64),
+                    Some(0..=4096) => fail("`memcmp()` compares values, not addresses".into()),
+                    _ => fail("the length of `memcmp()` is a constant up to 4096".into()),
+                }
+            }
+            "socket_cookie" => match &first {
+                Ty::Ptr(_, Space::Btf) => Ok(Ty::U64),
+                Ty::Unknown => Ok(Ty::Unknown),
+                _ => fail("`socket_cookie()` takes a socket as the probe gives it, such as `args.sk`".into()),
+            },
             "kptr" | "uptr" => match first {
                 Ty::Ptr(c, _) => Ok(Ty::Ptr(c, if name == "kptr" { Space::Kernel } else { Space::User })),
                 t if t.scalar() => {
@@ -630,8 +773,8 @@ impl Infer<'_> {
             },
             "cgroup_path" => Ok(Ty::CgroupPath),
             "sizeof" => Ok(Ty::U64),
-            "signal" if self.features.allow_unsafe => Ok(Ty::None),
-            "signal" => {
+            "signal" | "signal_thread" if self.features.allow_unsafe => Ok(Ty::None),
+            "signal" | "signal_thread" => {
                 Err(Diagnostic::error(e.span, "`signal()` changes processes").hint("allow it with --unsafe"))
             }
             "flow" => match &first {

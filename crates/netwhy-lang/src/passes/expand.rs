@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{points, walk};
-use crate::ast::{Block, Expr, ExprKind, Macro, Script, Stmt, StmtKind};
+use super::{library, points, walk};
+use crate::ast::{BinOp, Block, Expr, ExprKind, Macro, Script, Stmt, StmtKind};
 use crate::compile::Options;
 use crate::diag::{Diagnostic, Result};
 use crate::program::{Attach, Config, Kind, MissingProbes};
@@ -36,6 +36,7 @@ struct Expander<'a> {
     defines: BTreeMap<&'a str, &'a Expr>,
     params: &'a [String],
     named: &'a [(String, String)],
+    config: &'a Config,
     used: BTreeSet<u32>,
     depth: u32,
     nodes: u32,
@@ -55,6 +56,7 @@ pub fn expand(
         defines: script.defines.iter().map(|(n, e)| (n.as_str(), e)).collect(),
         params,
         named: &options.named,
+        config,
         used: BTreeSet::new(),
         depth: 0,
         nodes: 0,
@@ -70,6 +72,7 @@ pub fn expand(
             expander.expr(predicate)?;
         }
         expander.block(&mut probe.body)?;
+        hoist(&mut probe.body);
         let mut places = Vec::new();
         for point in &probe.points {
             let mut point = point.clone();
@@ -186,10 +189,32 @@ impl Expander<'_> {
                     e.kind = ExprKind::Str(value.cloned().unwrap_or_default());
                 }
             }
+            // A literal is a pointer to its bytes here: `str($1 + 2)`.
+            ExprKind::Call(name, args)
+                if name == "str"
+                    && matches!(args.first().map(|a| &a.kind), Some(ExprKind::Binary(BinOp::Add, a, _)) if matches!(a.kind, ExprKind::Param(_))) =>
+            {
+                if let Some(ExprKind::Binary(_, param, by)) = args.first().map(|a| &a.kind)
+                    && let (ExprKind::Param(n), Some(by)) = (&param.kind, super::infer::folded(by))
+                {
+                    self.used.insert(*n);
+                    let value = (*n as usize).checked_sub(1).and_then(|i| self.params.get(i)).cloned();
+                    let value = value.unwrap_or_default();
+                    let Some(rest) = usize::try_from(by).ok().and_then(|by| value.get(by..)) else {
+                        return Err(Diagnostic::error(e.span, "this goes beyond the end of the parameter"));
+                    };
+                    e.kind = ExprKind::Str(rest.to_string());
+                }
+            }
             ExprKind::Call(name, args) if name == "getopt" => {
                 let (option, default) = match args.as_mut_slice() {
                     [Expr { kind: ExprKind::Str(option), .. }] => (option, None),
-                    [Expr { kind: ExprKind::Str(option), .. }, default] => (option, Some(default)),
+                    [Expr { kind: ExprKind::Str(option), .. }, default]
+                    | [
+                        Expr { kind: ExprKind::Str(option), .. },
+                        default,
+                        Expr { kind: ExprKind::Str(_), .. },
+                    ] => (option, Some(default)),
                     _ => {
                         return Err(Diagnostic::error(
                             e.span,
@@ -236,6 +261,9 @@ impl Expander<'_> {
             }
             _ => {}
         }
+        if let Some(kind) = library::replace(e, self.config)? {
+            e.kind = kind;
+        }
         Ok(())
     }
 
@@ -249,11 +277,30 @@ impl Expander<'_> {
         out
     }
 
+    /// A macro sees no maps but those it is given.
+    fn hygienic(&self, m: &Macro) -> Result<()> {
+        let mut wrong = None;
+        let mut body = m.body.clone();
+        walk::block_exprs(&mut body, &mut |e| {
+            if let ExprKind::Map { name, .. } = &e.kind
+                && wrong.is_none()
+                && !m.params.iter().any(|p| p.strip_prefix('@') == Some(name))
+            {
+                let text = format!(
+                    "Unhygienic access to map: @{name}. Maps must be passed into the macro as arguments."
+                );
+                wrong = Some(Diagnostic::error(e.span, text));
+            }
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
     fn call(&mut self, m: &Macro, args: Vec<Expr>, e: &mut Expr) -> Result<()> {
         if args.len() != m.params.len() {
             let text = format!("macro `{}` takes {} arguments, not {}", m.name, m.params.len(), args.len());
             return Err(Diagnostic::error(e.span, text));
         }
+        self.hygienic(m)?;
         self.fresh += 1;
         let fresh = self.fresh;
         let mut body = m.body.clone();
@@ -264,15 +311,18 @@ impl Expander<'_> {
                 (Some('$'), ExprKind::Var(_)) | (Some('@'), ExprKind::Map { key: None, .. }) => {
                     names.insert(param, arg);
                 }
-                (Some('@'), _) => {
-                    return Err(Diagnostic::error(arg.span, format!("`{param}` must be a map")));
-                }
-                (Some('$'), _) => {
-                    let name = format!("{}~{fresh}", &param[1..]);
-                    let var = Expr { id: 0, span: arg.span, kind: ExprKind::Var(name.clone()) };
-                    let kind = StmtKind::Let { name, ty: None, value: Some(arg) };
-                    before.push(Stmt { span: var.span, kind });
-                    names.insert(param, var);
+                (Some(sign @ ('@' | '$')), kind) => {
+                    let wanted = if sign == '@' { "map" } else { "variable" };
+                    let got = match kind {
+                        ExprKind::Map { key: None, .. } => "a map",
+                        ExprKind::Var(_) => "a variable",
+                        _ => "an expression",
+                    };
+                    let text = format!(
+                        "Mismatched arg. {}() expects a {wanted} for arg {param} but got {got}.",
+                        m.name
+                    );
+                    return Err(Diagnostic::error(arg.span, text));
                 }
                 _ => {
                     names.insert(param, arg);
@@ -280,22 +330,44 @@ impl Expander<'_> {
             }
         }
         rename_decls(&mut body, fresh, &names);
+        // First the macro's own names, so that those of the arguments put in afterwards stay what they are.
+        let mark = format!("~{fresh}");
+        walk::block_exprs(&mut body, &mut |e| match &mut e.kind {
+            ExprKind::Ident(name) if names.contains_key(name.as_str()) => name.push_str(&mark),
+            ExprKind::Var(name) if !name.contains('~') => name.push_str(&mark),
+            ExprKind::Map { name, .. } if names.contains_key(format!("@{name}").as_str()) => {
+                name.push_str(&mark)
+            }
+            _ => {}
+        });
         walk::block_exprs(&mut body, &mut |e| {
+            let plain = |name: &str, sign: &str| {
+                name.strip_suffix(mark.as_str()).and_then(|n| names.get(format!("{sign}{n}").as_str()))
+            };
             let found = match &e.kind {
-                ExprKind::Ident(name) => names.get(name.as_str()),
-                ExprKind::Var(name) => names.get(format!("${name}").as_str()),
-                ExprKind::Map { name, .. } => names.get(format!("@{name}").as_str()),
+                ExprKind::Ident(name) => plain(name, ""),
+                ExprKind::Var(name) => plain(name, "$"),
+                ExprKind::Map { name, .. } => plain(name, "@"),
                 _ => None,
             };
             match (found.map(|f| f.kind.clone()), &mut e.kind) {
                 (Some(ExprKind::Map { name: to, .. }), ExprKind::Map { name, .. }) => *name = to,
                 (Some(kind), _) => e.kind = kind,
-                (None, ExprKind::Var(name)) if !name.contains('~') => *name = format!("{name}~{fresh}"),
-                _ => {}
+                (None, _) => {}
             }
         });
         let value = match body.stmts.pop() {
             Some(Stmt { kind: StmtKind::Expr(value), .. }) => value,
+            Some(Stmt { kind: StmtKind::If { cond, then, other }, span })
+                if !other.stmts.is_empty()
+                    && crate::parser::chosen(span, cond.clone(), then.clone(), other.clone()).is_some() =>
+            {
+                crate::parser::chosen(span, cond, then, other).unwrap_or(Expr {
+                    id: 0,
+                    span,
+                    kind: ExprKind::Tuple(Vec::new()),
+                })
+            }
             Some(other) => {
                 body.stmts.push(other);
                 Expr { id: 0, span: e.span, kind: ExprKind::Tuple(Vec::new()) }
@@ -306,6 +378,74 @@ impl Expander<'_> {
         e.kind = ExprKind::Block(Block { stmts: before }, Box::new(value));
         // The walk goes on into the new parts; a macro inside of it is replaced there, so only depth is checked.
         self.guard(e, Self::expr)
+    }
+}
+
+/// Whether a statement, with its parts, loops.
+fn loops(stmt: &Stmt) -> bool {
+    match &stmt.kind {
+        StmtKind::While { .. } | StmtKind::Range { .. } | StmtKind::Each { .. } | StmtKind::Unroll { .. } => {
+            true
+        }
+        StmtKind::If { then, other, .. } => then.stmts.iter().chain(&other.stmts).any(loops),
+        StmtKind::Block(body) => body.stmts.iter().any(loops),
+        StmtKind::Expr(Expr { kind: ExprKind::Block(block, _), .. }) => block.stmts.iter().any(loops),
+        _ => false,
+    }
+}
+
+/// Blocks inside expressions that loop are moved before the statement they are part of: a loop is a function of its
+/// own, which no half-made expression may wait for. Where they would run only sometimes they stay.
+pub(crate) fn hoist(block: &mut Block) {
+    let mut out = Vec::with_capacity(block.stmts.len());
+    for mut stmt in std::mem::take(&mut block.stmts) {
+        match &mut stmt.kind {
+            StmtKind::If { cond, then, other } => {
+                lift(cond, &mut out);
+                hoist(then);
+                hoist(other);
+            }
+            StmtKind::While { body, .. } | StmtKind::Each { body, .. } | StmtKind::Block(body) => hoist(body),
+            StmtKind::Unroll { body, .. } => hoist(body),
+            StmtKind::Range { from, to, body, .. } => {
+                lift(from, &mut out);
+                lift(to, &mut out);
+                hoist(body);
+            }
+            StmtKind::Expr(e) | StmtKind::Return(Some(e)) | StmtKind::Let { value: Some(e), .. } => {
+                lift(e, &mut out);
+            }
+            StmtKind::Assign { target, value, .. } => {
+                lift(value, &mut out);
+                lift(target, &mut out);
+            }
+            _ => {}
+        }
+        out.push(stmt);
+    }
+    block.stmts = out;
+}
+
+fn lift(e: &mut Expr, out: &mut Vec<Stmt>) {
+    match &mut e.kind {
+        ExprKind::Ternary(cond, ..) => lift(cond, out),
+        ExprKind::Binary(BinOp::LAnd | BinOp::LOr, a, _) => lift(a, out),
+        ExprKind::Block(block, value) => {
+            hoist(block);
+            if block.stmts.iter().any(loops) {
+                out.append(&mut block.stmts);
+                lift(value, out);
+                let value = std::mem::replace(&mut value.kind, ExprKind::Tuple(Vec::new()));
+                e.kind = value;
+            }
+        }
+        _ => {
+            let mut below: Vec<&mut Expr> = Vec::new();
+            walk::parts(e, &mut |x| below.push(x), &mut |_| {});
+            for x in below {
+                lift(x, out);
+            }
+        }
     }
 }
 
@@ -345,9 +485,10 @@ fn rename_decls(block: &mut Block, fresh: u32, names: &BTreeMap<&str, Expr>) {
 
 fn number(text: &str) -> Option<u64> {
     let (minus, digits) = text.strip_prefix('-').map_or((false, text), |d| (true, d));
-    let n = match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
-        None => digits.parse().ok()?,
+    let n = match (digits.strip_prefix("0x"), digits.strip_prefix('0')) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16).ok()?,
+        (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8).ok()?,
+        _ => digits.parse().ok()?,
     };
     Some(if minus { n.wrapping_neg() } else { n })
 }

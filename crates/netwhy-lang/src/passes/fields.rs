@@ -1,7 +1,7 @@
 //! C types: structures, members, and types as written in a script.
 
 use super::ty::{C, StructRef};
-use crate::ast::{StructDecl, TypeName};
+use crate::ast::{EnumDecl, StructDecl, TypeName};
 use crate::diag::{Diagnostic, Result};
 use crate::types::{Tag, TypeDesc, TypeId, Types};
 
@@ -18,6 +18,19 @@ pub struct Found {
     pub direct: bool,
 }
 
+/// A member and where it is.
+#[derive(Debug, Clone)]
+pub struct Laid {
+    /// Name, empty for an anonymous structure.
+    pub name: String,
+    /// Type.
+    pub c: C,
+    /// Bits from the start of the structure.
+    pub bit_offset: u32,
+    /// Bits of a bit-field, else 0.
+    pub bit_size: u32,
+}
+
 /// The kernel's types and those of the script.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
@@ -25,14 +38,23 @@ pub struct World<'a> {
     pub types: &'a dyn Types,
     /// The script's.
     pub structs: &'a [StructDecl],
+    /// The script's enumerations.
+    pub enums: &'a [EnumDecl],
     /// Bytes of strings without a length.
     pub strlen: u32,
 }
+
+/// Enumerations of the script have ids from here on; those of a kernel are never so many.
+const SCRIPT_ENUMS: u32 = 0xf000_0000;
 
 impl World<'_> {
     /// Looks one level into a type.
     pub fn look(&self, c: &C) -> C {
         let C::Lazy(id) = c else { return c.clone() };
+        if id.0 >= SCRIPT_ENUMS {
+            let wide = self.enum_values(*id).iter().any(|(_, v)| i32::try_from(*v).is_err());
+            return C::Enum(*id, if wide { 8 } else { 4 }, true);
+        }
         match self.types.describe(*id) {
             Some(TypeDesc::Int { size, signed, char_like }) => C::Int { size, signed, char_like },
             Some(TypeDesc::Ptr(to)) => C::Ptr(Box::new(C::Lazy(to))),
@@ -42,6 +64,27 @@ impl World<'_> {
             Some(TypeDesc::Float(size)) => C::Int { size, signed: false, char_like: false },
             _ => C::Void,
         }
+    }
+
+    /// Names and values of an enumeration.
+    pub fn enum_values(&self, id: TypeId) -> Vec<(String, i64)> {
+        if let Some(index) = id.0.checked_sub(SCRIPT_ENUMS) {
+            return self.enums.get(index as usize).map_or_else(Vec::new, |e| e.values.clone());
+        }
+        match self.types.describe(id) {
+            Some(TypeDesc::Enum { values, .. }) => values,
+            _ => Vec::new(),
+        }
+    }
+
+    /// An enumerator of the script or of the kernel: its value and its type.
+    pub fn enumerator(&self, name: &str) -> Option<(i64, TypeId)> {
+        for (i, decl) in self.enums.iter().enumerate() {
+            if let Some((_, value)) = decl.values.iter().find(|(n, _)| n == name) {
+                return Some((*value, TypeId(SCRIPT_ENUMS + i as u32)));
+            }
+        }
+        self.types.enumerator(name)
     }
 
     /// Bytes of a type.
@@ -55,6 +98,7 @@ impl World<'_> {
         }
         match self.look(c) {
             C::Int { size, .. } | C::Enum(_, size, _) => u32::from(size),
+            C::Bool => 1,
             C::Ptr(_) => 8,
             C::Array(elem, len) => self.size_at(&elem, depth + 1).saturating_mul(len),
             C::Struct(StructRef::Kernel(id)) => match self.types.describe(id) {
@@ -69,44 +113,63 @@ impl World<'_> {
     fn align(&self, c: &C, depth: u32) -> u32 {
         match self.look(c) {
             C::Array(elem, _) if depth < 32 => self.align(&elem, depth + 1),
-            C::Struct(StructRef::Script(i)) if depth < 32 => self
-                .layout(i, depth + 1)
-                .0
-                .iter()
-                .map(|(_, c, _)| self.align(c, depth + 1))
-                .max()
-                .unwrap_or(1),
+            C::Struct(StructRef::Script(i)) if depth < 32 => {
+                self.layout(i, depth + 1).0.iter().map(|m| self.align(&m.c, depth + 1)).max().unwrap_or(1)
+            }
             C::Struct(StructRef::Kernel(_)) => 8,
             other => self.size_at(&other, depth + 1).clamp(1, 8),
         }
     }
 
-    /// Members of a structure of the script with offsets, and its size.
-    fn layout(&self, index: usize, depth: u32) -> (Vec<(String, C, u32)>, u32) {
-        let (mut out, mut at, mut widest, mut size) = (Vec::new(), 0u32, 1, 0u32);
+    /// Members of a structure of the script, and its size. Bit-fields are laid out as GCC and clang do on
+    /// little-endian machines: into units of their type, never across one.
+    fn layout(&self, index: usize, depth: u32) -> (Vec<Laid>, u32) {
+        let (mut out, mut bit, mut widest, mut size) = (Vec::new(), 0u64, 1u32, 0u64);
         let Some(decl) = self.structs.get(index).filter(|_| depth < 16) else { return (out, 0) };
-        for (ty, name) in &decl.members {
-            let Ok(c) = self.named(ty) else { continue };
+        for member in &decl.members {
+            let Ok(c) = self.named(&member.ty) else { continue };
             let align = self.align(&c, depth + 1);
-            widest = widest.max(align);
-            at = at.checked_next_multiple_of(align).unwrap_or(at);
             let bytes = self.size_at(&c, depth + 1);
-            out.push((name.clone(), c, if decl.union { 0 } else { at }));
-            size = if decl.union { size.max(bytes) } else { at.saturating_add(bytes) };
-            at = size;
+            if decl.union {
+                bit = 0;
+            }
+            let unit = u64::from(bytes.max(1)) * 8;
+            let width = match member.bits {
+                Some(0) => {
+                    bit = bit.next_multiple_of(unit);
+                    continue;
+                }
+                Some(bits) => u64::from(bits),
+                None => u64::from(bytes) * 8,
+            };
+            if member.bits.is_none() {
+                bit = bit.next_multiple_of(u64::from(align) * 8);
+            } else if bit / unit != (bit + width - 1) / unit {
+                bit = bit.next_multiple_of(unit);
+            }
+            widest = widest.max(align);
+            let bit_offset = u32::try_from(bit).unwrap_or(u32::MAX);
+            out.push(Laid { name: member.name.clone(), c, bit_offset, bit_size: member.bits.unwrap_or(0) });
+            bit += width;
+            size = size.max(bit.div_ceil(8));
         }
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         (out, size.checked_next_multiple_of(widest).unwrap_or(size))
     }
 
-    /// The members of a structure that can be named: name, type, byte offset.
-    pub fn members(&self, s: StructRef) -> Vec<(String, C, u32)> {
+    /// The members of a structure in order.
+    pub fn members(&self, s: StructRef) -> Vec<Laid> {
         match s {
             StructRef::Script(i) => self.layout(i, 0).0,
             StructRef::Kernel(id) => match self.types.describe(id) {
                 Some(TypeDesc::Struct { members, .. }) => members
                     .into_iter()
-                    .filter(|m| m.bit_size == 0)
-                    .map(|m| (m.name, C::Lazy(m.ty), m.bit_offset / 8))
+                    .map(|m| Laid {
+                        name: m.name,
+                        c: C::Lazy(m.ty),
+                        bit_offset: m.bit_offset,
+                        bit_size: m.bit_size,
+                    })
                     .collect(),
                 _ => Vec::new(),
             },
@@ -116,14 +179,27 @@ impl World<'_> {
     /// Finds a member by name.
     pub fn field(&self, s: StructRef, name: &str) -> Option<Found> {
         match s {
-            StructRef::Script(i) => self
-                .layout(i, 0)
-                .0
-                .into_iter()
-                .find(|(n, _, _)| n == name)
-                .map(|(_, c, at)| Found { bit_offset: at.saturating_mul(8), bit_size: 0, c, direct: false }),
+            StructRef::Script(i) => self.script_field(i, name, 0),
             StructRef::Kernel(id) => self.kernel_field(id, name, 0),
         }
+    }
+
+    fn script_field(&self, index: usize, name: &str, depth: u32) -> Option<Found> {
+        if depth > 12 {
+            return None;
+        }
+        for m in self.layout(index, 0).0 {
+            if m.name == name {
+                return Some(Found { bit_offset: m.bit_offset, bit_size: m.bit_size, c: m.c, direct: false });
+            }
+            if let (true, C::Struct(StructRef::Script(inner))) = (m.name.is_empty(), &m.c)
+                && let Some(mut found) = self.script_field(*inner, name, depth + 1)
+            {
+                found.bit_offset = found.bit_offset.saturating_add(m.bit_offset);
+                return Some(found);
+            }
+        }
+        None
     }
 
     fn kernel_field(&self, id: TypeId, name: &str, depth: u32) -> Option<Found> {
@@ -178,7 +254,7 @@ impl World<'_> {
         let mut out = Vec::new();
         match s {
             StructRef::Kernel(id) => collect(self, id, 0, &mut out),
-            StructRef::Script(i) => out.extend(self.layout(i, 0).0.into_iter().map(|(n, _, _)| n)),
+            StructRef::Script(i) => out.extend(self.layout(i, 0).0.into_iter().map(|m| m.name)),
         }
         out
     }
@@ -205,12 +281,16 @@ impl World<'_> {
                     },
                 }
             }
-            "enum" => match self.types.find(Tag::Enum, &ty.name) {
-                Some(id) => C::Lazy(id),
-                None => return Err(unknown(Tag::Enum, "enum")),
+            "enum" => match self.enums.iter().position(|e| e.name == ty.name) {
+                Some(i) => C::Lazy(TypeId(SCRIPT_ENUMS + i as u32)),
+                None => match self.types.find(Tag::Enum, &ty.name) {
+                    Some(id) => C::Lazy(id),
+                    None => return Err(unknown(Tag::Enum, "enum")),
+                },
             },
             _ => match int(&ty.name) {
                 Some((0, _, _)) => C::Void,
+                Some(_) if matches!(ty.name.as_str(), "bool" | "_Bool") => C::Bool,
                 Some((size, signed, char_like)) => C::Int { size, signed, char_like },
                 None => match self.types.find(Tag::Typedef, &ty.name) {
                     Some(id) => C::Lazy(id),

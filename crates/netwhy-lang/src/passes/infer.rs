@@ -7,7 +7,9 @@ use super::expand::Unit;
 use super::fields::World;
 use super::format;
 use super::names::{self, Vars};
-use super::ty::{Agg, C, Space, StructRef, Ty};
+use super::ty::{C, Space, StructRef, Ty};
+pub(crate) use super::unify::{both_signed, constant, folded, merge};
+use super::unify::{held, keyed, unbtf};
 use crate::ast::{BinOp, Block, Expr, ExprKind, Stmt, StmtKind, UnOp};
 use crate::diag::{Diagnostic, Result, Span};
 use crate::features::Features;
@@ -38,6 +40,8 @@ pub struct Typed {
     pub counts: Vars,
     /// What `args` is.
     pub context: Context,
+    /// How conditions of `comptime` choices were decided, by expression id.
+    pub decided: BTreeMap<u32, bool>,
 }
 
 /// A map of the script.
@@ -68,11 +72,11 @@ pub(crate) struct Infer<'a> {
     pub(crate) world: World<'a>,
     pub(crate) features: &'a Features,
     pub(crate) maps: BTreeMap<String, MapTy>,
-    pub(crate) enumerators: &'a [(String, i64)],
     pub(crate) ty: Vec<Ty>,
     pub(crate) vars: BTreeMap<String, Ty>,
     pub(crate) counts: Vars,
     pub(crate) context: Context,
+    pub(crate) decided: BTreeMap<u32, bool>,
     pub(crate) kind: Kind,
     pub(crate) attach: Option<Attach>,
     pub(crate) last: bool,
@@ -80,12 +84,7 @@ pub(crate) struct Infer<'a> {
 }
 
 /// Infers all types.
-pub fn infer(
-    units: Vec<Unit>,
-    world: World<'_>,
-    enumerators: &[(String, i64)],
-    features: &Features,
-) -> Result<Inferred> {
+pub fn infer(units: Vec<Unit>, world: World<'_>, features: &Features) -> Result<Inferred> {
     let mut typed = Vec::new();
     for mut unit in units {
         let counts = names::resolve(&mut unit)?;
@@ -96,17 +95,18 @@ pub fn infer(
             unit.kind = Kind::RawTracepoint;
         }
         let ty = vec![Ty::Unknown; unit.ids as usize];
-        typed.push(Typed { unit, ty, vars: BTreeMap::new(), counts, context });
+        let decided = BTreeMap::new();
+        typed.push(Typed { unit, ty, vars: BTreeMap::new(), counts, context, decided });
     }
     let mut infer = Infer {
         world,
         features,
         maps: BTreeMap::new(),
-        enumerators,
         ty: Vec::new(),
         vars: BTreeMap::new(),
         counts: Vars::new(),
         context: Context::None,
+        decided: BTreeMap::new(),
         kind: Kind::Once,
         attach: None,
         last: false,
@@ -160,6 +160,7 @@ impl Infer<'_> {
         std::mem::swap(&mut self.vars, &mut t.vars);
         std::mem::swap(&mut self.counts, &mut t.counts);
         std::mem::swap(&mut self.context, &mut t.context);
+        std::mem::swap(&mut self.decided, &mut t.decided);
         self.kind = t.unit.kind;
         self.attach = t.unit.attach.first().cloned();
         let mut out = Ok(());
@@ -171,6 +172,7 @@ impl Infer<'_> {
         std::mem::swap(&mut self.vars, &mut t.vars);
         std::mem::swap(&mut self.counts, &mut t.counts);
         std::mem::swap(&mut self.context, &mut t.context);
+        std::mem::swap(&mut self.decided, &mut t.decided);
         out
     }
 
@@ -213,7 +215,9 @@ impl Infer<'_> {
                         format!("`{name}()` can only be assigned to a map"),
                     ));
                 }
-                ty = self.value(&ty);
+                if !matches!(value.kind, ExprKind::Call(..)) {
+                    ty = self.value(&ty);
+                }
                 if op.is_some() {
                     if !ty.scalar() && ty != Ty::Unknown {
                         return Err(Diagnostic::error(
@@ -221,7 +225,17 @@ impl Infer<'_> {
                             format!("a {} is not a number", ty.name()),
                         ));
                     }
-                    ty = Ty::I64;
+                    let old = match &target.kind {
+                        ExprKind::Var(name) => self.vars.get(name).cloned(),
+                        ExprKind::Map { name, .. } => self.maps.get(name).map(|m| m.value.clone()),
+                        _ => None,
+                    };
+                    ty = match (old, op) {
+                        // Pointers step by what they point to.
+                        (Some(ptr @ Ty::Ptr(..)), Some(BinOp::Add | BinOp::Sub)) => ptr,
+                        (Some(old), _) if old == Ty::U64 && !ty.signed() => Ty::U64,
+                        _ => Ty::I64,
+                    };
                 }
                 match &target.kind {
                     ExprKind::Var(name) => {
@@ -246,15 +260,28 @@ impl Infer<'_> {
                     }
                     None => Ty::Unknown,
                 };
-                if let Some(written) = ty
-                    && !(written.name == "string" && written.tag.is_empty())
-                {
-                    let c = self.world.named(written)?;
-                    of = self.loaded(&c, self.space());
+                match ty {
+                    Some(written) if written.name == "string" && written.tag.is_empty() => {
+                        if let Some(n @ 1..=16384) = written.dims.first() {
+                            of = Ty::Str(*n);
+                        }
+                    }
+                    Some(written) => {
+                        let c = self.world.named(written)?;
+                        of = self.loaded(&c, self.space());
+                    }
+                    None => {}
                 }
                 self.var(name, &of, stmt.span).map(drop)
             }
             StmtKind::If { cond, then, other } => {
+                if let ExprKind::Comptime(inner) = &cond.kind {
+                    return match self.decide(cond, inner)? {
+                        Some(true) => self.block(then),
+                        Some(false) => self.block(other),
+                        None => Ok(()),
+                    };
+                }
                 self.condition(cond)?;
                 self.block(then)?;
                 self.block(other)
@@ -265,9 +292,11 @@ impl Infer<'_> {
             }
             StmtKind::Unroll { count, body } => {
                 self.expr(count)?;
-                match constant(count) {
+                match folded(count) {
                     Some(1..=100) => self.block(body),
-                    _ => Err(Diagnostic::error(count.span, "`unroll` takes a constant from 1 to 100")),
+                    Some(101..) => Err(Diagnostic::error(stmt.span, "unroll maximum value is 100")),
+                    Some(_) => Err(Diagnostic::error(stmt.span, "unroll minimum value is 1")),
+                    None => Err(Diagnostic::error(count.span, "`unroll` takes a constant from 1 to 100")),
                 }
             }
             StmtKind::Range { name, from, to, body } => {
@@ -286,8 +315,9 @@ impl Infer<'_> {
                     Some(m) => (m.key.clone().unwrap_or(None), m.value.clone()),
                     None => (None, Ty::Unknown),
                 };
+                let value = value.decayed();
                 if let (Ty::Agg(_), true) = (&value, self.last) {
-                    return Err(Diagnostic::error(stmt.span, "loops over aggregations are not supported")
+                    return Err(Diagnostic::error(stmt.span, "loops over histograms are not supported")
                         .hint("print the map instead"));
                 }
                 let Some(key) = key else {
@@ -325,7 +355,7 @@ impl Infer<'_> {
                 C::Int { char_like: true, .. } => Ty::Str((*len).clamp(1, 1 << 14)),
                 _ => ty.clone(),
             },
-            other => other.clone(),
+            other => other.decayed(),
         }
     }
 
@@ -346,12 +376,13 @@ impl Infer<'_> {
                     _ => false,
                 };
                 let space = match space {
-                    Space::User => Space::User,
+                    Space::User | Space::Copied => Space::User,
                     Space::Btf | Space::Ctx if keeps => Space::Btf,
                     _ => Space::Kernel,
                 };
                 Ty::Ptr(*to, space)
             }
+            C::Bool => Ty::Bool,
             C::Void => Ty::U64,
             other => Ty::Place(other, space),
         }
@@ -366,7 +397,7 @@ impl Infer<'_> {
     }
 
     fn var(&mut self, name: &str, ty: &Ty, span: Span) -> Result<Ty> {
-        let mut ty = ty.clone();
+        let mut ty = held(ty.clone());
         if matches!(ty, Ty::None | Ty::Args) {
             return Err(Diagnostic::error(span, "this has no value"));
         }
@@ -444,7 +475,7 @@ impl Infer<'_> {
         let ty = match ty {
             Ty::Ptr(c, Space::Btf) => Ty::Ptr(c.clone(), Space::Kernel),
             Ty::Tuple(_) => keyed(ty.clone()),
-            other => other.clone(),
+            other => held(other.clone()),
         };
         let old = self.map_entry(name, span).value.clone();
         let merged = merge(&old, &ty).ok_or_else(|| {
@@ -466,7 +497,7 @@ impl Infer<'_> {
 
     fn of(&mut self, e: &Expr) -> Result<Ty> {
         match &e.kind {
-            ExprKind::Int(n) => Ok(Ty::Int { size: 8, signed: i64::try_from(*n).is_ok() }),
+            ExprKind::Int(n) => Ok(Ty::literal(*n)),
             ExprKind::Str(s) => Ok(Ty::Str(s.len() as u32 + 1)),
             ExprKind::Ident(name) => self.builtin(name, e),
             ExprKind::Var(name) => Ok(self.vars.get(name).cloned().unwrap_or(Ty::Unknown)),
@@ -478,6 +509,13 @@ impl Infer<'_> {
             ExprKind::Unary(op, inner) => self.unary(*op, inner),
             ExprKind::Binary(op, a, b) => self.binary(*op, a, b, e),
             ExprKind::Ternary(cond, yes, no) => {
+                if let ExprKind::Comptime(inner) = &cond.kind {
+                    return match self.decide(cond, inner)? {
+                        Some(true) => self.expr(yes),
+                        Some(false) => self.expr(no),
+                        None => Ok(Ty::Unknown),
+                    };
+                }
                 self.condition(cond)?;
                 let yes_ty = self.expr(yes)?;
                 let no_ty = self.expr(no)?;
@@ -490,7 +528,10 @@ impl Infer<'_> {
             ExprKind::Cast(ty, inner) => {
                 let from = self.expr(inner)?;
                 if ty.name == "string" && ty.tag.is_empty() {
-                    return Ok(from);
+                    return match (ty.dims.first(), &from) {
+                        (Some(n @ 1..=16384), Ty::Str(_) | Ty::Unknown) => Ok(Ty::Str(*n)),
+                        _ => Ok(from),
+                    };
                 }
                 let c = self.world.named(ty)?;
                 let space = match &from {
@@ -503,10 +544,28 @@ impl Infer<'_> {
                         self.number(&from, inner)?;
                         Ok(Ty::Ptr(*to, space))
                     }
-                    C::Int { size, signed, .. } if ty.name == "bool" => {
-                        self.number(&from, inner)?;
-                        let _ = (size, signed);
+                    C::Bool => {
+                        self.condition(inner)?;
                         Ok(Ty::Bool)
+                    }
+                    // Bytes of an array as a number, and of a number as an array.
+                    C::Int { size, signed, .. } if matches!(from, Ty::Place(C::Array(..), _)) => {
+                        if let Ty::Place(c, _) = &from
+                            && self.world.size(c) > u32::from(size)
+                        {
+                            return Err(Diagnostic::error(e.span, "the array is larger than the integer"));
+                        }
+                        Ok(Ty::Int { size, signed })
+                    }
+                    C::Array(elem, len) => {
+                        self.number(&from, inner)?;
+                        let have = match &from {
+                            Ty::Int { size, .. } => u32::from(*size),
+                            _ => 8,
+                        };
+                        let step = self.world.size(&elem).max(1);
+                        let len = if len == 0 { have / step } else { len };
+                        Ok(Ty::Place(C::Array(elem, len), Space::Kernel))
                     }
                     C::Int { size, signed, .. } => {
                         self.number(&from, inner)?;
@@ -526,8 +585,22 @@ impl Infer<'_> {
                 let index_ty = self.expr(index)?;
                 self.number(&index_ty, index)?;
                 match of {
+                    Ty::Tuple(parts) => {
+                        let at = folded(index).and_then(|n| usize::try_from(n).ok());
+                        match at.and_then(|at| parts.get(at)) {
+                            Some((_, ty)) => Ok(ty.clone()),
+                            None => Err(Diagnostic::error(
+                                index.span,
+                                format!(
+                                    "a tuple of {} parts is indexed by a constant below that",
+                                    parts.len()
+                                ),
+                            )),
+                        }
+                    }
+                    Ty::Str(_) => Ok(Ty::Int { size: 1, signed: true }),
                     Ty::Place(C::Array(elem, len), space) => {
-                        if let Some(n) = constant(index)
+                        if let Some(n) = folded(index)
                             && len > 0
                             && !(0..i64::from(len)).contains(&n)
                         {
@@ -602,13 +675,14 @@ impl Infer<'_> {
                 self.block(block)?;
                 self.expr(value)
             }
+            ExprKind::Comptime(inner) => self.expr(inner),
         }
     }
 
     fn part(&self, ty: Ty, e: &Expr) -> Result<Ty> {
         match unbtf(&self.value(&ty)) {
             Ty::None | Ty::Args => Err(Diagnostic::error(e.span, "this has no value")),
-            Ty::Agg(_) => Err(Diagnostic::error(e.span, "an aggregation cannot be part of a tuple")),
+            Ty::Agg(_) => Err(Diagnostic::error(e.span, "a histogram cannot be part of a tuple")),
             ty => Ok(ty),
         }
     }
@@ -750,7 +824,15 @@ impl Infer<'_> {
             },
             UnOp::Neg | UnOp::Inv => {
                 self.number(&ty, inner)?;
-                Ok(if op == UnOp::Neg { Ty::I64 } else { Ty::Int { size: 8, signed: ty.signed() } })
+                Ok(match (op, &inner.kind, &ty) {
+                    (UnOp::Neg, ExprKind::Int(n), _) => Ty::negative(*n),
+                    (UnOp::Neg, _, ty) if *ty == Ty::U64 => Ty::U64,
+                    (UnOp::Neg, ..) => Ty::I64,
+                    (_, ExprKind::Int(_), _) => Ty::U64,
+                    (_, _, Ty::Int { size, signed }) => Ty::Int { size: *size, signed: *signed },
+                    (_, _, Ty::Bool) => Ty::Int { size: 1, signed: false },
+                    _ => Ty::Int { size: 8, signed: ty.signed() },
+                })
             }
         }
     }
@@ -767,20 +849,21 @@ impl Infer<'_> {
             if let Ty::Agg(_) = value
                 && self.last
             {
-                return Err(Diagnostic::error(
-                    side.span,
-                    "aggregations cannot be computed with in the kernel",
-                )
-                .hint("assign a plain number, as in `@x++`"));
+                return Err(Diagnostic::error(side.span, "a histogram is no number"));
             }
         }
         if op.compares() {
-            let text = |t: &Ty| matches!(t, Ty::Str(_) | Ty::Buf(_) | Ty::Inet | Ty::Mac | Ty::Tuple(_));
+            let text = |t: &Ty| {
+                matches!(t, Ty::Str(_) | Ty::Buf(_) | Ty::Inet | Ty::Mac | Ty::Timestamp(_))
+                    || matches!(t, Ty::Place(C::Array(..), _))
+            };
+            let equality = matches!(op, BinOp::Eq | BinOp::Ne);
             return match (&va, &vb) {
                 (Ty::Unknown, _) | (_, Ty::Unknown) => Ok(Ty::Bool),
                 (x, y) if x.scalar() && y.scalar() => Ok(Ty::Bool),
-                (Ty::Str(_), Ty::Str(_)) if matches!(op, BinOp::Eq | BinOp::Ne) => Ok(Ty::Bool),
-                (x, y) if text(x) && x == y && matches!(op, BinOp::Eq | BinOp::Ne) => Ok(Ty::Bool),
+                (Ty::Str(_), Ty::Str(_)) | (Ty::Buf(_), Ty::Buf(_)) if equality => Ok(Ty::Bool),
+                (Ty::Tuple(_), Ty::Tuple(_)) if equality && merge(&va, &vb).is_some() => Ok(Ty::Bool),
+                (x, y) if text(x) && x == y && equality => Ok(Ty::Bool),
                 _ => Err(Diagnostic::error(
                     e.span,
                     format!("cannot compare a {} with a {}", va.name(), vb.name()),
@@ -819,9 +902,7 @@ impl Infer<'_> {
                 format::Takes::Number => {
                     ty.scalar() || matches!(ty, Ty::Unknown | Ty::Ksym | Ty::Usym | Ty::Kstack(..))
                 }
-                format::Takes::Text => {
-                    !matches!(ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::None | Ty::Args | Ty::Agg(_))
-                }
+                format::Takes::Text => !matches!(ty, Ty::None | Ty::Args | Ty::Agg(_)),
                 format::Takes::Bytes => matches!(ty, Ty::Buf(_) | Ty::Unknown),
             };
             if !fits {
@@ -835,10 +916,6 @@ impl Infer<'_> {
                     format!("the format wants {wanted}, this is a {}", ty.name()),
                 ));
             }
-            if let (Ty::Agg(_), true) = (&ty, self.last) {
-                return Err(Diagnostic::error(arg.span, "aggregations cannot be printed with printf")
-                    .hint("use print(@map)"));
-            }
         }
         Ok(())
     }
@@ -849,78 +926,4 @@ impl Infer<'_> {
             _ => None,
         }
     }
-}
-
-/// A literal number.
-pub(crate) fn constant(e: &Expr) -> Option<i64> {
-    match &e.kind {
-        ExprKind::Int(n) => Some(*n as i64),
-        ExprKind::Unary(UnOp::Neg, inner) => constant(inner).map(i64::wrapping_neg),
-        _ => None,
-    }
-}
-
-/// Arithmetic is signed when both sides are; a literal that is not negative takes the other side's sign.
-pub(crate) fn both_signed(a: &Expr, ta: &Ty, b: &Expr, tb: &Ty) -> bool {
-    let free = |e: &Expr| {
-        constant(e).is_some_and(|n| n >= 0) && matches!(e.kind, ExprKind::Int(n) if n <= i64::MAX as u64)
-    };
-    match (free(a), free(b)) {
-        (true, false) => tb.signed(),
-        (false, true) => ta.signed(),
-        _ => ta.signed() && tb.signed(),
-    }
-}
-
-/// A pointer that leaves the place where the verifier knows it.
-fn unbtf(ty: &Ty) -> Ty {
-    match ty {
-        Ty::Ptr(c, Space::Btf) => Ty::Ptr(c.clone(), Space::Kernel),
-        other => other.clone(),
-    }
-}
-
-/// A type as part of a key or stored value: all strings of a place agree in size.
-fn keyed(ty: Ty) -> Ty {
-    match ty {
-        Ty::Tuple(parts) => Ty::Tuple(parts.into_iter().map(|(n, t)| (n, keyed(t))).collect()),
-        other => unbtf(&other),
-    }
-}
-
-/// The type that holds both, if there is one.
-pub(crate) fn merge(a: &Ty, b: &Ty) -> Option<Ty> {
-    Some(match (a, b) {
-        (Ty::Unknown, other) | (other, Ty::Unknown) => other.clone(),
-        (x, y) if x == y => x.clone(),
-        (Ty::Int { size: s1, signed: g1 }, Ty::Int { size: s2, signed: g2 }) => Ty::Int {
-            size: *s1.max(s2),
-            signed: *g1 && *g2 || (*g1 || *g2) && *s1.max(s2) == 8 && (*s1 != 8 || *s2 != 8),
-        },
-        (Ty::Int { .. }, Ty::Bool) | (Ty::Bool, Ty::Int { .. }) => Ty::I64,
-        (Ty::Enum(_), Ty::Int { .. }) | (Ty::Int { .. }, Ty::Enum(_)) => Ty::I64,
-        (Ty::Str(x), Ty::Str(y)) => Ty::Str(*x.max(y)),
-        (Ty::Buf(x), Ty::Buf(y)) => Ty::Buf(*x.max(y)),
-        (Ty::Ptr(x, s1), Ty::Ptr(_, s2)) => {
-            let space = if s1 == s2 { *s1 } else { Space::Kernel };
-            Ty::Ptr(x.clone(), space)
-        }
-        (Ty::Ptr(c, s), Ty::Int { .. }) | (Ty::Int { .. }, Ty::Ptr(c, s)) => Ty::Ptr(c.clone(), *s),
-        (Ty::Tuple(x), Ty::Tuple(y)) if x.len() == y.len() => {
-            let mut out = Vec::new();
-            for ((n, p), (m, q)) in x.iter().zip(y) {
-                if n != m {
-                    return None;
-                }
-                out.push((n.clone(), merge(p, q)?));
-            }
-            Ty::Tuple(out)
-        }
-        (Ty::Agg(Agg::Sum { .. }), Ty::Agg(Agg::Sum { .. }))
-        | (Ty::Agg(Agg::Min { .. }), Ty::Agg(Agg::Min { .. }))
-        | (Ty::Agg(Agg::Max { .. }), Ty::Agg(Agg::Max { .. }))
-        | (Ty::Agg(Agg::Avg { .. }), Ty::Agg(Agg::Avg { .. }))
-        | (Ty::Agg(Agg::Stats { .. }), Ty::Agg(Agg::Stats { .. })) => a.clone(),
-        _ => return None,
-    })
 }

@@ -313,3 +313,25 @@ fn number(text: &str) -> Option<u64> {
         None => text.parse().ok(),
     }
 }
+
+/// What `probetype` says of a place.
+pub(crate) fn kind_name(attach: &Attach) -> &'static str {
+    match attach {
+        Attach::Begin | Attach::End | Attach::SelfSignal(_) => "special",
+        Attach::Interval { .. } => "interval",
+        Attach::Profile { .. } => "profile",
+        Attach::Tracepoint { .. } => "tracepoint",
+        Attach::RawTracepoint { .. } => "rawtracepoint",
+        Attach::Kprobe { .. } => "kprobe",
+        Attach::Kretprobe { .. } => "kretprobe",
+        Attach::Fentry { .. } => "fentry",
+        Attach::Fexit { .. } => "fexit",
+        Attach::Uprobe { .. } => "uprobe",
+        Attach::Uretprobe { .. } => "uretprobe",
+        Attach::Usdt { .. } => "usdt",
+        Attach::Software { .. } => "software",
+        Attach::Hardware { .. } => "hardware",
+        Attach::Iter { .. } => "iter",
+        Attach::Watchpoint { .. } => "watchpoint",
+    }
+}

@@ -1,6 +1,6 @@
 //! Types of values while compiling.
 
-use crate::program::{Part, RawMember, Shape};
+use crate::program::{Part, Raw, Shape};
 use crate::types::TypeId;
 
 /// Where memory is, and so how it is read.
@@ -14,6 +14,8 @@ pub enum Space {
     User,
     /// The program's context at a constant offset: plain loads.
     Ctx,
+    /// A copy of user memory: read as the kernel's, but what its pointers point to is the user's.
+    Copied,
 }
 
 /// A structure of the kernel or of the script.
@@ -39,6 +41,8 @@ pub enum C {
         /// Arrays of it are strings.
         char_like: bool,
     },
+    /// `bool`
+    Bool,
     /// A pointer.
     Ptr(Box<C>),
     /// An array.
@@ -63,6 +67,21 @@ pub enum Agg {
     Stats { signed: bool },
     Hist { bits: u8 },
     Lhist { min: i64, max: i64, step: i64 },
+}
+
+impl Agg {
+    /// Whether its values are signed.
+    pub fn signed(&self) -> bool {
+        match self {
+            Self::Sum { signed }
+            | Self::Min { signed }
+            | Self::Max { signed }
+            | Self::Avg { signed }
+            | Self::Stats { signed } => *signed,
+            Self::Count => true,
+            Self::Hist { .. } | Self::Lhist { .. } => false,
+        }
+    }
 }
 
 /// The type of an expression.
@@ -105,6 +124,12 @@ pub enum Ty {
     CgroupPath,
     /// A tuple, or a record when parts have names.
     Tuple(Vec<(String, Ty)>),
+    /// The name of a user, by number.
+    Username,
+    /// The text of an error, by number.
+    Errno,
+    /// The name of a signal, by number.
+    Signal,
     /// A pointer.
     Ptr(C, Space),
     /// A structure or array in memory, not loaded.
@@ -120,6 +145,48 @@ impl Ty {
     pub const U64: Self = Self::Int { size: 8, signed: false };
     /// A 64-bit signed number.
     pub const I64: Self = Self::Int { size: 8, signed: true };
+
+    /// The type of a literal: the smallest unsigned one that holds it, signed where sign and size allow both.
+    pub fn literal(n: u64) -> Self {
+        let size = match n {
+            0..=0xff => 1,
+            0x100..=0xffff => 2,
+            0x1_0000..=0xffff_ffff => 4,
+            _ => 8,
+        };
+        Self::Int { size, signed: size == 8 && i64::try_from(n).is_ok() }
+    }
+
+    /// The type of a literal with a minus before it.
+    pub fn negative(n: u64) -> Self {
+        let size = match n {
+            0..=0x80 => 1,
+            0x81..=0x8000 => 2,
+            0x8001..=0x8000_0000 => 4,
+            _ => 8,
+        };
+        Self::Int { size, signed: true }
+    }
+
+    /// What an aggregation is when its value is taken: a number. Histograms have none.
+    pub fn decayed(&self) -> Self {
+        match self {
+            Self::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => self.clone(),
+            Self::Agg(Agg::Count) => Self::I64,
+            Self::Agg(_) => Self::Int { size: 8, signed: self.signed() },
+            other => other.clone(),
+        }
+    }
+
+    /// Whether every value of the type is a number that 64 signed bits hold as it is.
+    pub fn fits_signed(&self) -> bool {
+        match self {
+            Self::Int { size, signed } => *signed || *size < 8,
+            Self::Bool | Self::Enum(..) => true,
+            Self::Agg(Agg::Count) => true,
+            other => other.signed(),
+        }
+    }
 
     /// Whether the value fits a register.
     pub fn scalar(&self) -> bool {
@@ -161,6 +228,9 @@ impl Ty {
             Self::Ustack(..) => "ustack".into(),
             Self::Timestamp(_) => "timestamp".into(),
             Self::CgroupPath => "cgroup_path".into(),
+            Self::Username => "username".into(),
+            Self::Errno => "strerror".into(),
+            Self::Signal => "signal_name".into(),
             Self::Tuple(parts) => {
                 let parts: Vec<String> = parts.iter().map(|(_, t)| t.name()).collect();
                 format!("({})", parts.join(","))
@@ -179,7 +249,7 @@ impl Ty {
     pub fn shape(
         &self,
         enums: &dyn Fn(TypeId) -> Vec<(String, i64)>,
-        members: &dyn Fn(&C) -> (u32, Vec<RawMember>),
+        raw: &dyn Fn(&C) -> (u32, Raw),
     ) -> Shape {
         match self {
             Self::Int { signed, .. } => Shape::Int { signed: *signed },
@@ -195,12 +265,15 @@ impl Ty {
             Self::Ustack(depth, mode) => Shape::Ustack { depth: *depth, mode: mode.clone() },
             Self::Timestamp(format) => Shape::Timestamp { format: format.clone() },
             Self::CgroupPath => Shape::CgroupPath,
+            Self::Username => Shape::Username,
+            Self::Errno => Shape::Errno,
+            Self::Signal => Shape::Signal,
             Self::Ptr(..) => Shape::Ptr,
             Self::Tuple(list) => {
                 let mut offset = 0;
                 let mut parts = Vec::new();
                 for (name, ty) in list {
-                    let shape = ty.shape(enums, members);
+                    let shape = ty.shape(enums, raw);
                     let size = shape.size();
                     parts.push(Part { name: name.clone(), offset, shape });
                     offset += size;
@@ -208,8 +281,8 @@ impl Ty {
                 Shape::Tuple { size: offset, parts }
             }
             Self::Place(c, _) => {
-                let (size, members) = members(c);
-                Shape::Struct { size: size.next_multiple_of(8), members }
+                let (size, of) = raw(c);
+                Shape::Raw { size: size.next_multiple_of(8), of }
             }
             Self::Agg(_) => Shape::Int { signed: self.signed() },
             Self::Unknown | Self::None | Self::Args => Shape::Int { signed: true },

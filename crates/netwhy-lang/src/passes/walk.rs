@@ -10,6 +10,7 @@ pub(crate) fn parts<'a>(e: &'a mut Expr, f: &mut dyn FnMut(&'a mut Expr), s: &mu
         | ExprKind::Cast(_, a)
         | ExprKind::Field(a, _)
         | ExprKind::Nth(a, _)
+        | ExprKind::Comptime(a)
         | ExprKind::Step { target: a, .. } => f(a),
         ExprKind::Binary(_, a, b) | ExprKind::Index(a, b) => {
             f(a);

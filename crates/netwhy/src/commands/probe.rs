@@ -70,7 +70,8 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
         return tree(&name, &script);
     }
     let held = RefCell::new(held(args, &kernel)?);
-    let options = netwhy_lang::Options { params, named, config };
+    let child = held.borrow().as_ref().map(Held::pid);
+    let options = netwhy_lang::Options { params, named, config, name: name.clone(), child };
     let features = kernel.features(args.r#unsafe);
     let compiled = match netwhy_lang::compile(&rewritten.script, &options, &kernel, &kernel, &features) {
         Ok(compiled) => compiled,
