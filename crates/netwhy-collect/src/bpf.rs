@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod netfilter;
+mod objects;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use netwhy_sys::{Errno, SysError};
 
 pub use cgroup::{Mount, cgroup_mount, directories};
 pub use netfilter::decode_hook;
+pub use objects::{BpfMap, BpfProgram};
 pub use trial::TrialPacket;
 
 use crate::collector::{Collector, now, read_text};

@@ -94,6 +94,12 @@ pub struct ProgramInfo {
     pub btf_id: u32,
     /// The kernel type it is attached to, 0 for none.
     pub attach_btf_id: u32,
+    /// Bytes of its instructions as the kernel rewrote them.
+    pub translated_bytes: u32,
+    /// Bytes of machine code, 0 if it is interpreted.
+    pub jited_bytes: u32,
+    /// Whether it may call functions that are for GPL programs only.
+    pub gpl: bool,
 }
 
 /// A map.
@@ -113,6 +119,10 @@ pub struct MapInfo {
     pub flags: u32,
     /// The name it was given; at most 15 bytes.
     pub name: String,
+    /// The device it is bound to, 0 for none.
+    pub ifindex: u32,
+    /// Type information of its keys and values, 0 for none.
+    pub btf_id: u32,
 }
 
 /// A link.
@@ -280,6 +290,9 @@ pub fn program_info(fd: BorrowedFd<'_>) -> Result<ProgramInfo> {
         recursion_misses: raw.u64(208),
         btf_id: raw.u32(128),
         attach_btf_id: raw.u32(224),
+        jited_bytes: raw.u32(16),
+        translated_bytes: raw.u32(20),
+        gpl: raw.u32(84) & 1 != 0,
     })
 }
 
@@ -296,6 +309,8 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo> {
         max_entries: raw.u32(16),
         flags: raw.u32(20),
         name: raw.name(24),
+        ifindex: raw.u32(40),
+        btf_id: raw.u32(64),
     })
 }
 
