@@ -52,7 +52,7 @@ fn judge(case: &Case<'_>) -> Verdict {
     let of_flow = || all.0.iter().filter(|m| m.dst == case.flow.dst);
     // Echo says more where it is answered.
     let by_echo = of_flow().find(|m| m.proto == Proto::Icmp && m.passes.is_some());
-    let Some(mtu) = by_echo.or_else(|| of_flow().last()) else { return Verdict::Silent };
+    let Some(mtu) = by_echo.or_else(|| of_flow().next_back()) else { return Verdict::Silent };
     if mtu.proto == Proto::Tcp {
         return by_connection(case, mtu);
     }
