@@ -317,20 +317,26 @@ impl<'a> Case<'a> {
             return None;
         }
         let s = &self.seen;
+        let packets = |n: u32| counted(n, "packet");
+        let (answers, resets) = (|n: u32| counted(n, "answer"), |n: u32| counted(n, "reset"));
         let text = match self.question.role {
             Role::Client => format!(
-                "{} packets of the flow left this host, {} answers and {} resets arrived",
-                s.requests_out, s.answers_in, s.resets_in
+                "{} of the flow left this host, {} and {} arrived",
+                packets(s.requests_out),
+                answers(s.answers_in),
+                resets(s.resets_in)
             ),
             Role::Inbound => format!(
-                "{} packets of the flow arrived, {} answers and {} resets left",
-                s.requests_in, s.answers_out, s.resets_out
+                "{} of the flow arrived, {} and {} left",
+                packets(s.requests_in),
+                answers(s.answers_out),
+                resets(s.resets_out)
             ),
             Role::Transit => format!(
-                "{} packets of the flow arrived and {} went on; {} answers arrived and {} went back",
-                s.requests_in,
+                "{} of the flow arrived and {} went on; {} arrived and {} went back",
+                packets(s.requests_in),
                 s.requests_out,
-                s.answers_in + s.resets_in,
+                answers(s.answers_in + s.resets_in),
                 s.answers_out + s.resets_out
             ),
         };
@@ -392,6 +398,14 @@ impl<'a> Case<'a> {
             text.push_str(&crate::fix::quote(word));
         }
         text
+    }
+}
+
+/// A number with its noun: `1 packet`, `2 packets`.
+pub fn counted(n: impl Into<u64>, noun: &str) -> String {
+    match n.into() {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
     }
 }
 

@@ -130,13 +130,14 @@ pub fn judge_with(
         }
     }
 
-    // A connection that stands and yet fails is blamed on the firewall first: say what excludes it.
-    if !found.is_empty() {
+    // A connection that stands and yet gets no further is blamed on the firewall first: say what excludes it.
+    use crate::cause::Layer;
+    if found.iter().any(|f| matches!(f.cause.layer, Layer::Host | Layer::Socket | Layer::Process)) {
         let stands = paths.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Works);
         for (p, _) in stands {
             let case = p.case(facts, question);
             let firewalls = causes.iter().filter(|c| {
-                c.layer == crate::cause::Layer::Firewall
+                c.layer == Layer::Firewall
                     && c.scope == Scope::FailedFlow
                     && c.scenarios.contains(&question.scenario)
                     && c.roles.contains(&question.role)

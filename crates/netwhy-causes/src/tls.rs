@@ -3,7 +3,7 @@
 use netwhy_facts::tls::{CertProblem, Certificate, TlsHandshake, TlsHandshakes};
 use netwhy_facts::{Locus, Reading};
 
-use crate::case::Case;
+use crate::case::{Case, counted};
 use crate::cause::{Finding, Verdict};
 use crate::evidence::Evidence;
 use crate::fix::Fix;
@@ -69,7 +69,11 @@ pub(crate) fn blame_certificate(
                 .evidence(
                     Evidence::new(
                         "trusted-roots",
-                        format!("checked against {} trusted roots from {}", h.roots.1, h.roots.0),
+                        format!(
+                            "checked against {} from {}",
+                            counted(h.roots.1 as u64, "trusted root"),
+                            h.roots.0
+                        ),
                         h.roots.0.clone(),
                     )
                     .value(h.roots.1),

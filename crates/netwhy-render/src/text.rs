@@ -269,7 +269,9 @@ fn repair(page: &mut Page, report: &Report, limits: Limits, hidden: &mut Hidden)
                 (0, 0, _) => "fix",
                 (0, _, Confidence::Proven) => "and fix",
                 (0, _, Confidence::Consistent) => "maybe fix",
-                _ => "",
+                // A text that says itself how it belongs to the one before needs no label.
+                _ if ["or ", "and ", "then ", "until then"].iter().any(|w| fix.text.starts_with(w)) => "",
+                _ => "also",
             };
             write_fix(page, label, fix);
         }
