@@ -93,9 +93,15 @@ pub fn syns(facts: &Facts) -> Vec<SynTrial> {
 /// Whether the connection requests of a flow left this host and vanished without a word.
 pub fn vanished(case: &Case<'_>) -> bool {
     let s = &case.seen;
+    // Without a capture the counters say whether the repeated ones left.
+    let uncaught = || {
+        case.grew("TcpExt.TCPRetransFail") == Some(0)
+            && case.grew("TcpExt.TCPSynRetrans").is_some_and(|n| n > 0)
+            && case.forward_passes()
+    };
     case.flow.proto == Proto::Tcp
         && case.timed_out()
-        && s.syn_out > 0
+        && (s.syn_out > 0 || (!s.known && uncaught()))
         && s.answers_in + s.resets_in == 0
         && s.icmp_in.is_empty()
         && case.icmp_remote().is_empty()
