@@ -290,10 +290,7 @@ pub(crate) fn line(
     out.push('\n');
     for column in columns.iter().filter(|c| c.below) {
         if let Some(Value::Stack(frames)) = fields.field(&column.path) {
-            // The first frames are those of the probe itself.
-            let own = ["bpf_prog_", "bpf_trace_run", "__traceiter_", "__bpf_trace_"];
-            let begin = frames.iter().position(|frame| !own.iter().any(|prefix| frame.starts_with(prefix)));
-            for frame in frames.iter().skip(begin.unwrap_or(0)) {
+            for frame in outside(frames) {
                 out.push('\t');
                 out.push_str(frame);
                 out.push('\n');
@@ -301,6 +298,13 @@ pub(crate) fn line(
             out.push('\n');
         }
     }
+}
+
+/// The frames of a stack without those of the probe itself.
+pub(crate) fn outside(frames: &[String]) -> &[String] {
+    let own = ["bpf_prog_", "bpf_trace_run", "__traceiter_", "__bpf_trace_"];
+    let begin = frames.iter().position(|frame| !own.iter().any(|prefix| frame.starts_with(prefix)));
+    frames.get(begin.unwrap_or(0)..).unwrap_or(frames)
 }
 
 fn write_value(out: &mut String, column: &Column, fields: &impl Fields, names: &mut Names) {

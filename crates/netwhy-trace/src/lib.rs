@@ -8,6 +8,7 @@
 //! | [`select`] | parts of a script that depend on the kernel |
 //! | [`columns`] | records as lines |
 //! | [`manual`] | `--help` and docs/tools.md |
+//! | [`pwru`] | follows packets through the kernel |
 //! | [`run`] | from arguments to an exit code |
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod hist;
 pub mod manual;
 mod names;
 pub mod options;
+pub mod pwru;
 pub mod run;
 pub mod select;
 mod show;

@@ -100,13 +100,17 @@ pub fn parse(tool: &Tool, args: &[String]) -> Result<Call, String> {
             set(&mut call, opt, default)?;
         }
     }
-    let mut words = all.iter().filter(|opt| opt.positional());
+    let mut words = all.iter().filter(|opt| opt.positional()).peekable();
     let mut rest = args.iter();
     let mut only_words = false;
     while let Some(arg) = rest.next() {
         if only_words || arg == "-" || !arg.starts_with('-') {
-            let opt = words.next().ok_or_else(|| format!("what is `{arg}` meant to be?"))?;
-            set(&mut call, opt, arg)?;
+            // The last may be many words.
+            let many = words.peek().is_some_and(|opt| opt.arg.as_ref().is_some_and(|a| a.ends_with("...")));
+            let opt = if many { words.peek().copied() } else { words.next() };
+            let opt = opt.ok_or_else(|| format!("what is `{arg}` meant to be?"))?;
+            let before = many.then(|| call.value(&opt.sets).map(|text| format!("{text} {arg}"))).flatten();
+            set(&mut call, opt, before.as_deref().unwrap_or(arg))?;
             continue;
         }
         if arg == "--" {
@@ -223,16 +227,22 @@ fn set(call: &mut Call, opt: &Opt, text: &str) -> Result<(), String> {
         },
         "NETNS" => match text.strip_prefix("inode:").map(number) {
             Some(inode) => inode?.to_string(),
-            // Inodes of namespaces are far above any process id.
+            // Inodes of namespaces are far above any process id; a number that is no process is one, too.
             None => match text.parse::<u32>() {
-                Ok(inode) if inode >= 0xf000_0000 => inode.to_string(),
+                Ok(number) if number >= 0xe000_0000 || !netwhy_sys::process::exists(number) => {
+                    number.to_string()
+                }
                 _ => match NetnsRef::parse(text).open() {
                     Ok(netns) => netns.id().inode.to_string(),
                     Err(error) => return Err(format!("`{}`: {error}", opt.shown())),
                 },
             },
         },
-        "EXPR" | "NAME" | "DEV" | "WORD" => text.to_owned(),
+        "ADDR" => match text.parse::<std::net::IpAddr>() {
+            Ok(address) => address.to_string(),
+            Err(_) => return Err(bad("an address")),
+        },
+        "EXPR" | "EXPRESSION..." | "NAME" | "DEV" | "WORD" | "PATTERN" | "MARK" => text.to_owned(),
         _ => number(text)?.to_string(),
     };
     call.named.push((opt.sets.clone(), value));

@@ -54,6 +54,9 @@ pub fn compile(tool: &Tool, call: &Call, kernel: &Kernel) -> Result<ProgramSpec,
 
 /// Runs the tool of this name. The exit code is 0 when it ran, 1 when it could not, 2 for wrong arguments.
 pub fn main(name: &str, args: &[String]) -> u8 {
+    if tools::PACKET.contains(&name) {
+        return crate::pwru::main(args);
+    }
     let Some(tool) = tools::find(name) else {
         let near = tools::all().into_iter().map(|tool| tool.name);
         eprintln!(
@@ -83,7 +86,7 @@ pub fn main(name: &str, args: &[String]) -> u8 {
     }
 }
 
-fn print(text: &str) -> u8 {
+pub(crate) fn print(text: &str) -> u8 {
     let mut out = std::io::stdout().lock();
     u8::from(out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err())
 }
@@ -185,4 +188,17 @@ fn denied(error: &netwhy_sys::SysError) -> String {
 #[must_use]
 pub fn headings(tool: &Tool, call: &Call) -> Vec<String> {
     Show::new(tool, call, &mut std::io::sink()).headings()
+}
+
+/// An error of a run that has no script to point into.
+pub(crate) fn plain_error(error: &RunError) -> String {
+    match error {
+        RunError::Load(LoadError::Program(refused)) if refused.error.errno.is_denied() => {
+            denied(&refused.error)
+        }
+        RunError::Load(LoadError::Map { error, .. } | LoadError::Sys(error)) if error.errno.is_denied() => {
+            denied(error)
+        }
+        other => other.to_string(),
+    }
 }

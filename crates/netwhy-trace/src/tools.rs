@@ -8,6 +8,9 @@ use crate::header::{Tool, parse};
 #[path = "list.rs"]
 mod list;
 
+/// Names of the tool that is no single script: it follows packets.
+pub const PACKET: [&str; 2] = ["pwru", "packet"];
+
 /// Every shipped tool, by name.
 ///
 /// # Panics
@@ -30,7 +33,8 @@ pub fn find(name: &str) -> Option<Tool> {
 pub fn tool_of(name: &OsStr) -> Option<&'static str> {
     let file = Path::new(name).file_name()?.to_str()?;
     let name = bare(file);
-    list::SCRIPTS.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
+    let scripts = list::SCRIPTS.iter().map(|(known, _)| *known);
+    scripts.chain(PACKET).find(|known| *known == name)
 }
 
 fn bare(name: &str) -> &str {

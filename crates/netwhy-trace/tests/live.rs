@@ -5,6 +5,7 @@
 mod live {
     mod more;
     mod net;
+    mod packet;
     mod packets;
     mod tcp;
 }
