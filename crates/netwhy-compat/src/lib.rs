@@ -7,7 +7,6 @@
 
 pub mod fast;
 pub mod flags;
-#[allow(dead_code, reason = "the verbs that change come next")]
 mod iproute;
 pub mod names;
 pub mod session;

@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::Write;
 
+use netwhy_change::{ChangeError, RouteWriter};
 use netwhy_collect::{CollectError, Collector, Listing, Scope};
 use netwhy_sys::netlink::{NetlinkError, Protocol};
 use netwhy_wire::netlink::{AttributeError, Builder, Fixed, Table};
@@ -205,6 +206,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) look: Look,
     pub(crate) collector: Collector,
     pub(crate) scope: Scope,
+    /// Files a message speaks of: they stay open until it was sent.
+    pub(crate) keep: Vec<std::fs::File>,
 }
 
 pub(crate) const RTM_GETLINK: u16 = 18;
@@ -230,7 +233,7 @@ impl<'a> Ctx<'a> {
             namespaces: OnceCell::new(),
             options,
         };
-        Ok(Ctx { page, err: &mut *session.err, look, collector, scope })
+        Ok(Ctx { page, err: &mut *session.err, look, collector, scope, keep: Vec::new() })
     }
 
     /// Streams a listing; an interrupted one is told on standard error.
@@ -331,10 +334,13 @@ impl<'a> Ctx<'a> {
 
     /// Sends one change.
     pub(crate) fn change(&mut self, kind: u16, flags: u16, message: Builder) -> Result<(), ToolError> {
-        let payload = message.finish().map_err(|error| ToolError::failed(error.to_string(), REFUSED))?;
-        self.collector
-            .netlink(Protocol::Route, |socket| Ok(socket.ack(kind, flags, &payload)?))
-            .map_err(|error| kernel(error.into()))
+        let outcome = self.collector.netlink(Protocol::Route, |socket| {
+            Ok(RouteWriter::new(socket).order(String::new(), kind, flags, message))
+        })?;
+        outcome.map_err(|error| match error {
+            ChangeError::Netlink { error, .. } => ToolError::failed(words_of(&error), REFUSED),
+            other => ToolError::failed(other.to_string(), REFUSED),
+        })
     }
 
     /// The name of a namespace by the id it has here.

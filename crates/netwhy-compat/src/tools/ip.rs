@@ -2,6 +2,7 @@
 //! changes them.
 
 pub(crate) mod addr;
+mod change;
 mod kinds;
 pub(crate) mod link;
 mod misc;

@@ -18,6 +18,7 @@ fn state() -> Result<State, String> {
 fn normalise(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
+        let line = &without_indices(line);
         let mut words = Vec::new();
         let mut before = "";
         for word in line.split(' ') {
@@ -38,6 +39,25 @@ fn normalise(text: &str) -> String {
         out.push_str(&words.join(" "));
     }
     hide_json(&out)
+}
+
+/// Indices of devices that were made for one line only: `zz0`, and `q0` and `q1` that are each other's peer.
+fn without_indices(line: &str) -> String {
+    let hidden = |text: &str| -> String {
+        let digits = text.chars().rev().take_while(char::is_ascii_digit).count();
+        format!("{}#", text.get(..text.len() - digits).unwrap_or(text))
+    };
+    let mut line = line.to_owned();
+    if let Some((head, tail)) = line.split_once(": zz0") {
+        line = format!("{}: zz0{tail}", hidden(head));
+    }
+    for name in ["q0@if", "q1@if"] {
+        if let Some((head, tail)) = line.split_once(name) {
+            line =
+                format!("{head}{name}#{}", tail.trim_start_matches(|letter: char| letter.is_ascii_digit()));
+        }
+    }
+    line
 }
 
 /// The same in JSON: numbers behind these keys.
@@ -357,4 +377,111 @@ manual("ip -br link"),
     manual("ip addr show dev eth0 dev lo"),
     manual("ip -f nonsense addr"),
     manual("ip -resolve neigh show 192.168.1.20").refused("netwhy asks no name server on its own"),
+    manual("ip link set eth0 mtu 1400").changes("ip link show eth0", "ip link set eth0 mtu 1500"),
+    manual("ip link set dev p1 down").changes("ip -br link show p1", "ip link set p1 up"),
+    manual("ip link set p1 up").changes("ip -br link show p1", "true"),
+    manual("ip link set p1 txqueuelen 77").changes("ip link show p1", "ip link set p1 txqueuelen 1000"),
+    manual("ip link set dev p1 address 02:00:00:00:00:99").changes("ip link show p1", "ip link set p1 address 02:00:00:00:00:22"),
+    manual("ip link set p1 alias 'far end'").changes("ip link show p1", "ip link set p1 alias ''"),
+    manual("ip link set p1 promisc on").changes("ip link show p1", "ip link set p1 promisc off"),
+    manual("ip link set p1 arp off multicast off").changes("ip link show p1", "ip link set p1 arp on multicast on"),
+    manual("ip link set p1 allmulticast on").changes("ip link show p1", "ip link set p1 allmulticast off"),
+    manual("ip link set tap0 name tap9").changes("ip link show", "ip link set tap9 name tap0"),
+    manual("ip link set tap0 master br0").changes("ip link show tap0", "ip link set tap0 nomaster"),
+    manual("ip link set p0 nomaster").changes("ip link show p0", "ip link set p0 master br0"),
+    manual("ip link set p1 group 7").changes("ip link show p1", "ip link set p1 group default"),
+    manual("ip link set ifb0 netns ns1").changes("ip -n ns1 -br link", "ip -n ns1 link set ifb0 netns $$"),
+    manual("ip link set br0 type bridge ageing_time 20000 hello_time 300").changes("ip -d link show br0", "ip link set br0 type bridge ageing_time 30000 hello_time 200"),
+    manual("ip link set p0 type bridge_slave cost 50 hairpin on").changes("ip -d link show p0", "ip link set p0 type bridge_slave cost 2 hairpin off"),
+    manual("ip link set p1 gso_max_segs 10").changes("ip -d link show p1", "ip link set p1 gso_max_segs 65535"),
+    manual("ip link set p1 addrgenmode none").changes("ip -d link show p1", "ip link set p1 addrgenmode eui64"),
+    manual("ip link set nope up").changes("true", "true"),
+    manual("ip link set p1 mtu 99999999").changes("ip link show p1", "true"),
+    manual("ip link add br9 type bridge").changes("ip link show type bridge | grep -c br9", "ip link del br9"),
+    manual("ip link add name br9 type bridge stp_state 1 forward_delay 400").changes("ip -d link show br9 | grep -o 'forward_delay 400.*stp_state 1'", "ip link del br9"),
+    manual("ip link add q0 address 02:00:00:00:01:00 type veth peer name q1 address 02:00:00:00:01:01 netns ns1").changes("ip -br link show type veth; ip -n ns1 -br link", "ip link del q0"),
+    manual("ip link add q0 type veth peer q1").changes("ip -br link show type veth | grep -o 'q[01]@q[01]'", "ip link del q0"),
+    manual("ip link add link eth0 name mv9 address 02:00:00:00:01:02 type macvlan mode private").changes("ip -d link show mv9 | sed 's/^[0-9]*//'", "ip link del mv9"),
+    manual("ip link add vx9 address 02:00:00:00:01:03 type vxlan id 99 remote 192.168.1.9 dstport 4789 ttl 12 nolearning").changes("ip -d link show vx9 | sed 's/^[0-9]*//'", "ip link del vx9"),
+    manual("ip link add vx9 address 02:00:00:00:01:03 type vxlan id 100 group 239.9.9.9 dev eth0 dstport 0").changes("ip -d link show vx9 | sed 's/^[0-9]*//'", "ip link del vx9"),
+    manual("ip link add ifb9 address 02:00:00:00:01:04 type ifb").changes("ip link show ifb9 | sed 's/^[0-9]*//'", "ip link del ifb9"),
+    manual("ip link add dum0 type nosuchkind").changes("true", "true"),
+    manual("ip link add p0 type bridge").changes("true", "true"),
+    manual("ip link del ifb0").changes("ip -br link", "ip link add ifb0 address 02:00:00:00:00:50 type ifb"),
+    manual("ip link delete nope").changes("true", "true"),
+    manual("ip link property add dev p1 altname other").changes("ip link show p1", "ip link property del dev p1 altname other"),
+    manual("ip addr add 192.168.7.1/24 dev p1").changes("ip -4 addr show p1", "ip addr del 192.168.7.1/24 dev p1"),
+    manual("ip addr add 192.168.7.1/24 brd + dev p1 label p1:x scope link").changes("ip -4 addr show p1", "ip addr flush dev p1 to 192.168.7.0/24"),
+    manual("ip addr add 10.5.0.1 peer 10.5.0.2 dev p1").changes("ip -4 addr show p1", "ip addr del 10.5.0.1 peer 10.5.0.2 dev p1"),
+    manual("ip addr add 192.168.7.1/24 dev p1 valid_lft 500 preferred_lft 400 metric 77").changes("ip -4 addr show p1", "ip addr del 192.168.7.1/24 dev p1"),
+    manual("ip addr add 192.168.1.10/24 dev eth0").changes("ip -4 addr show eth0", "true"),
+    manual("ip -6 addr add 2001:db8:7::1/64 dev p1 nodad").changes("ip -6 addr show p1", "ip addr del 2001:db8:7::1/64 dev p1"),
+    manual("ip addr del 10.8.0.1/24 dev tun0").changes("ip -4 addr show tun0", "ip addr add 10.8.0.1/24 dev tun0"),
+    manual("ip addr del 1.2.3.4/24 dev eth0").changes("true", "true"),
+    manual("ip addr change 198.51.100.7/25 dev eth0 valid_lft 90000 preferred_lft 50000").changes("ip -4 addr show eth0", "true"),
+    manual("ip addr replace 192.168.7.9/24 dev p1").changes("ip -4 addr show p1", "ip addr del 192.168.7.9/24 dev p1"),
+    manual("ip addr flush dev tun0").changes("ip addr show tun0", "ip addr add 10.8.0.1/24 dev tun0"),
+    manual("ip route add 10.201.0.0/16 via 192.168.1.2").changes("ip route show 10.201.0.0/16", "ip route del 10.201.0.0/16"),
+    manual("ip route add 10.201.0.0/16 dev eth0 metric 5 proto static src 192.168.1.10").changes("ip route show 10.201.0.0/16", "ip route del 10.201.0.0/16"),
+    manual("ip route add 10.201.0.0/16 nexthop via 192.168.1.2 weight 2 nexthop dev mv0").changes("ip route show 10.201.0.0/16", "ip route del 10.201.0.0/16"),
+    manual("ip route add blackhole 10.202.0.0/16 table 300").changes("ip route show table 300", "ip route flush table 300"),
+    manual("ip route add 10.201.0.0/16 via 192.168.1.2 mtu lock 1300 rtt 20ms initcwnd 10 congctl reno").changes("ip route show 10.201.0.0/16", "ip route del 10.201.0.0/16"),
+    manual("ip route add 10.201.0.0/16 via inet6 fe80::9 dev eth0").changes("ip route show 10.201.0.0/16", "ip route del 10.201.0.0/16"),
+    manual("ip route add 10.201.0.0/16 nhid 10").changes("ip route show 10.201.0.0/16", "ip route del 10.201.0.0/16"),
+    manual("ip route add 10.201.0.0/16 via 9.9.9.9").changes("true", "true"),
+    manual("ip route add default via 192.168.1.3 metric 500").changes("ip route show default", "ip route del default metric 500"),
+    manual("ip route replace 10.71.0.0/16 dev eth0 mtu 1200").changes("ip route show 10.71.0.0/16", "ip route replace 10.71.0.0/16 dev eth0 realm 4/5 scope link"),
+    manual("ip route change 203.0.113.0/24 via 192.168.1.3").changes("ip route show 203.0.113.0/24", "ip route replace 203.0.113.0/24 via 192.168.1.2 mtu 1400 advmss 1300 window 10000 rtt 30ms initcwnd 20"),
+    manual("ip route append 10.71.0.0/16 via 192.168.1.2").changes("ip route show 10.71.0.0/16", "ip route del 10.71.0.0/16 via 192.168.1.2"),
+    manual("ip route del 10.66.0.0/16").changes("ip route show type blackhole", "ip route add blackhole 10.66.0.0/16"),
+    manual("ip route del 10.128.7.0/24 via 192.168.1.2").changes("ip route show root 10.128.0.0/20", "ip route add 10.128.7.0/24 via 192.168.1.2 dev eth0 proto bird"),
+    manual("ip route delete 10.250.0.0/16").changes("true", "true"),
+    manual("ip -6 route add 2001:db8:77::/48 via fe80::7 dev eth0 metric 5 pref low").changes("ip -6 route show 2001:db8:77::/48", "ip -6 route del 2001:db8:77::/48"),
+    manual("ip -6 route del 2001:db8:9::/48").changes("ip -6 route", "ip -6 route add 2001:db8:9::/48 via fe80::1 dev eth0 metric 50 pref high"),
+    manual("ip route flush table 100").changes("ip route show table 100", "ip route add throw 10.69.0.0/16 table 100; ip route add 10.70.0.0/16 via 192.168.1.2 table 100 onlink dev eth0 proto static scope global tos 0x10"),
+    manual("ip route flush 10.67.0.0/16").changes("ip route show type unreachable", "ip route add unreachable 10.67.0.0/16"),
+    manual("ip route flush").changes("true", "true"),
+    manual("ip rule add from 10.3.0.0/16 table 77 prio 900").changes("ip rule", "ip rule del prio 900"),
+    manual("ip rule add fwmark 0x1 lookup 100").changes("ip rule", "ip rule del fwmark 0x1 lookup 100"),
+    manual("ip rule add to 10.4.0.0/16 iif eth0 oif p1 tos 0x8 unreachable pref 901").changes("ip rule", "ip rule del pref 901"),
+    manual("ip rule add not from 10.5.0.0/16 uidrange 5-6 ipproto udp dport 53 goto 32766 pref 902").changes("ip rule", "ip rule del pref 902"),
+    manual("ip rule add table main suppress_prefixlength 0 pref 903").changes("ip rule", "ip rule del pref 903"),
+    manual("ip -6 rule add from 2001:db8:5::/48 table 9 pref 904").changes("ip -6 rule", "ip -6 rule del pref 904"),
+    manual("ip rule del pref 140").changes("ip rule", "ip rule add from all tos 0x10 blackhole pref 140"),
+    manual("ip rule del pref 4711").changes("true", "true"),
+    manual("ip neigh add 192.168.1.50 lladdr 02:cc:00:00:00:50 dev eth0").changes("ip neigh show 192.168.1.50", "ip neigh del 192.168.1.50 dev eth0"),
+    manual("ip neigh add 192.168.1.50 lladdr 02:cc:00:00:00:50 dev eth0 nud reachable").changes("ip neigh show 192.168.1.50", "ip neigh del 192.168.1.50 dev eth0"),
+    manual("ip neigh replace 192.168.1.20 lladdr 02:cc:00:00:00:51 dev eth0 nud permanent").changes("ip neigh show 192.168.1.20", "ip neigh replace 192.168.1.20 lladdr 02:cc:00:00:00:01 dev eth0 nud permanent"),
+    manual("ip neigh change 192.168.1.20 lladdr 02:cc:00:00:00:52 dev eth0").changes("ip neigh show 192.168.1.20", "ip neigh replace 192.168.1.20 lladdr 02:cc:00:00:00:01 dev eth0 nud permanent"),
+    manual("ip neigh del 192.168.1.20 dev eth0").changes("ip neigh show 192.168.1.20 nud all", "ip neigh replace 192.168.1.20 lladdr 02:cc:00:00:00:01 dev eth0 nud permanent"),
+    manual("ip neigh add proxy 192.168.1.98 dev eth0").changes("ip neigh show proxy", "ip neigh del proxy 192.168.1.98 dev eth0"),
+    manual("ip -6 neigh add 2001:db8:1::50 lladdr 02:cc:00:00:00:53 dev eth0 router").changes("ip -6 neigh show 2001:db8:1::50", "ip -6 neigh del 2001:db8:1::50 dev eth0"),
+    manual("ip neigh del 192.168.1.250 dev eth0").changes("true", "true"),
+    manual("ip neigh flush dev eth0 nud stale").changes("ip neigh show dev eth0", "true"),
+    manual("ip neigh flush").changes("true", "true"),
+    manual("ip nexthop add id 50 via 192.168.1.2 dev eth0").changes("ip nexthop", "ip nexthop del id 50"),
+    manual("ip nexthop add id 51 group 1,3/2,5").changes("ip nexthop", "ip nexthop del id 51"),
+    manual("ip nexthop add id 52 blackhole").changes("ip nexthop", "ip nexthop del id 52"),
+    manual("ip nexthop add id 53 dev eth0 proto static").changes("ip -d nexthop", "ip nexthop del id 53"),
+    manual("ip nexthop replace id 1 via 192.168.1.3 dev eth0").changes("ip nexthop", "ip nexthop replace id 1 via 192.168.1.2 dev eth0"),
+    manual("ip nexthop del id 11").changes("ip nexthop", "ip nexthop add id 11 via fe80::1 dev eth0"),
+    manual("ip nexthop del id 999").changes("true", "true"),
+    manual("ip netns add green").changes("ip netns", "ip netns del green"),
+    manual("ip netns del blue").changes("ip netns", "ip netns add blue; ip netns set blue auto"),
+    manual("ip netns add ns1").changes("true", "true"),
+    manual("ip netns del nope").changes("true", "true"),
+    manual("ip netns set blue 8").changes("true", "true"),
+    manual("ip netns attach here $$").changes("ip netns", "ip netns del here"),
+    manual("ip monitor link").watching("ip link add zz0 address 02:00:00:00:0a:01 type bridge; ip link set zz0 up; ip link del zz0", "Deleted"),
+    manual("ip -o monitor link").watching("ip link add zz0 address 02:00:00:00:0a:01 type bridge; ip link del zz0", "Deleted"),
+    manual("ip monitor address").watching("ip addr add 10.99.0.1/24 dev p1; ip addr del 10.99.0.1/24 dev p1", "Deleted"),
+    manual("ip monitor rule").watching("ip rule add from 10.99.0.0/24 lookup 99; ip rule del from 10.99.0.0/24 lookup 99", "Deleted"),
+    manual("ip monitor nexthop").watching("ip nexthop add id 77 dev mv0; ip nexthop del id 77", "Deleted"),
+    manual("ip monitor all").watching("ip route add 10.98.0.0/16 dev eth0; ip rule add from 10.99.0.0/24 lookup 99; ip neigh add 192.168.1.78 lladdr 02:00:00:00:00:77 dev eth0; ip neigh del 192.168.1.78 dev eth0; ip rule del from 10.99.0.0/24 lookup 99; ip route del 10.98.0.0/16", "Deleted 10.98"),
+    manual("ip monitor").watching("ip addr add 10.99.0.1/24 dev p1; ip addr del 10.99.0.1/24 dev p1; ip nexthop add id 78 blackhole; ip nexthop del id 78", "Deleted id 78"),
+    manual("ip -4 monitor route").watching("ip -6 route add 2001:db8:55::/48 dev eth0; ip -6 route del 2001:db8:55::/48; ip route add 10.98.0.0/16 dev eth0; ip route del 10.98.0.0/16", "Deleted 10.98"),
+    manual("ip -6 monitor route").watching("ip -6 route add 2001:db8:55::/48 dev eth0; ip -6 route del 2001:db8:55::/48 dev eth0", "Deleted 2001:db8:55"),
+    manual("ip monitor netconf").watching("echo 1 > /proc/sys/net/ipv4/conf/p1/forwarding; echo 0 > /proc/sys/net/ipv4/conf/p1/forwarding", "forwarding off"),
+    manual("ip monitor dev p1 address").watching("ip addr add 10.99.1.1/24 dev mv0; ip addr del 10.99.1.1/24 dev mv0; ip addr add 10.99.0.1/24 dev p1; ip addr del 10.99.0.1/24 dev p1", "Deleted"),
+    manual("ip monitor nsid").watching("ip netns add zzz; ip netns set zzz 33; ip netns del zzz", "Deleted"),
 ];

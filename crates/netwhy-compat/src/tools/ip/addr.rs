@@ -1,5 +1,4 @@
 //! `ip addr show`: addresses below their devices (rtnetlink `RTM_NEWADDR`, uapi `linux/if_addr.h`).
-#![allow(dead_code, reason = "the verbs that change come next")]
 
 use std::net::IpAddr;
 

@@ -204,6 +204,8 @@ pub(crate) enum For {
     Link,
     /// `ip addr`: what only `ip link` says is left out.
     Addr,
+    /// `ip monitor`: as `ip addr`, without the length of the queue.
+    Event,
 }
 
 /// `3: eth0@if2: ` and its keys.
@@ -368,9 +370,8 @@ pub(crate) fn print(
         let name = look.tables.group(group);
         page.put("group", format_args!("group {name} "), name.as_ref());
     }
-    if let Some(length) =
-        table.u32(IFLA_TXQLEN)?.or_else(|| look.devices.queue(index)).filter(|length| *length != 0)
-    {
+    let queue = table.u32(IFLA_TXQLEN)?.or_else(|| look.devices.queue(index));
+    if let Some(length) = queue.filter(|length| *length != 0 && what != For::Event) {
         page.put("txqlen", format_args!("qlen {length}"), length);
     }
     if let Some(event) = table.u32(IFLA_EVENT)?.filter(|event| *event != 0) {

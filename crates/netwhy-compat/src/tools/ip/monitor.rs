@@ -102,6 +102,8 @@ pub(super) fn run(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolErr
     })
 }
 
+const RTM_NEWNSID: u16 = 88;
+
 /// The device an event is about, if it is about one.
 fn of_device(kind: u16, payload: &[u8]) -> Option<u32> {
     match kind {
@@ -175,6 +177,13 @@ fn one(ctx: &mut Ctx<'_>, label: bool, kind: u16, payload: &[u8]) -> Result<(), 
     if kind == link::RTM_NEWLINK {
         remember(ctx, payload);
     }
+    if kind == RTM_NEWNSID {
+        // A name that is gone stays known for the event of its end.
+        let old = ctx.look.namespaces.take().unwrap_or_default();
+        let mut all = crate::iproute::netns_ids(&ctx.collector, &ctx.scope);
+        all.extend(old);
+        ctx.look.namespaces = std::cell::OnceCell::from(all);
+    }
     ctx.page.open("");
     stamp(ctx);
     if label {
@@ -185,7 +194,7 @@ fn one(ctx: &mut Ctx<'_>, label: bool, kind: u16, payload: &[u8]) -> Result<(), 
     let (page, look) = (&mut ctx.page, &ctx.look);
     // What these write is an object of its own; here it is a member.
     match kind {
-        16 | 17 => link::print(page, look, payload, link::For::Addr, kind)?,
+        16 | 17 => link::print(page, look, payload, link::For::Event, kind)?,
         20 | 21 => addr::print(page, look, payload, kind, true)?,
         24 | 25 => {
             let filter = route::Filter { event: true, cached: false, ..route::Filter::default() };
@@ -206,9 +215,6 @@ fn one(ctx: &mut Ctx<'_>, label: bool, kind: u16, payload: &[u8]) -> Result<(), 
         && Fixed(payload).u8(0) == Some(AF_UNSPEC)
     {
         ctx.look.devices.remove(index);
-    }
-    if kind == 88 {
-        ctx.load_namespaces();
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
 //! `ip nexthop show`: nexthop objects (rtnetlink `RTM_NEWNEXTHOP`, uapi `linux/nexthop.h`).
-#![allow(dead_code, reason = "the verbs that change come next")]
 
 use netwhy_wire::netlink::{Builder, Fixed, Table};
 

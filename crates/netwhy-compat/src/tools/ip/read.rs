@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use netwhy_wire::netlink::{Builder, Table};
 
 use super::route::{self, Selector};
-use super::{addr, link, neigh, nexthop, rule};
+use super::{addr, change, link, neigh, nexthop, rule};
 use crate::iproute::words::{self, Words, garbage, matches, pick, prefix, wrong};
 use crate::iproute::{AF_INET, AF_INET6, AF_PACKET, AF_UNSPEC, Ctx, WRONG};
 use crate::session::ToolError;
@@ -40,7 +40,8 @@ pub(super) fn link(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolEr
         "add", "change", "set", "replace", "delete", "show", "list", "lst", "xstats", "afstats", "property",
         "help",
     ];
-    match verb(&mut words, "link", &verbs)? {
+    let found = verb(&mut words, "link", &verbs)?;
+    match found {
         "show" => {
             let mut filter = addr::Filter::default();
             link_words(ctx, words, &mut filter)?;
@@ -50,6 +51,10 @@ pub(super) fn link(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolEr
             ctx.look.options.family = AF_PACKET;
             link::show(ctx, &filter.link)
         }
+        "set" => change::link::set(ctx, words),
+        "add" | "replace" | "change" => change::link::add(ctx, found, words),
+        "delete" => change::link::delete(ctx, words),
+        "property" => change::link::property(ctx, words),
         other => Err(not_yet("link", other)),
     }
 }
@@ -60,11 +65,22 @@ pub(super) fn address(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), Too
         "add", "change", "chg", "replace", "delete", "show", "list", "lst", "flush", "save", "showdump",
         "restore", "help",
     ];
-    match verb(&mut words, "address", &verbs)? {
+    let found = verb(&mut words, "address", &verbs)?;
+    match found {
         "show" => {
             let mut filter = addr::Filter::default();
             link_words(ctx, words, &mut filter)?;
             addr::show(ctx, &filter)
+        }
+        "add" | "change" | "chg" | "replace" | "delete" => change::addr::modify(ctx, found, words),
+        "flush" => {
+            if words.is_empty() {
+                return Err(ToolError::usage("Flush requires arguments.", WRONG));
+            }
+            let mut filter = addr::Filter::default();
+            ctx.load_devices()?;
+            link_words(ctx, words, &mut filter)?;
+            change::addr::flush(ctx, &filter)
         }
         other => Err(not_yet("address", other)),
     }
@@ -146,9 +162,13 @@ pub(super) fn route(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolE
         "add", "change", "chg", "replace", "prepend", "append", "test", "delete", "get", "show", "list",
         "lst", "flush", "save", "restore", "showdump", "help",
     ];
-    match verb(&mut words, "route", &verbs)? {
-        "show" => route_show(ctx, words),
+    let found = verb(&mut words, "route", &verbs)?;
+    match found {
+        "show" | "flush" => route_show(ctx, words, found == "flush"),
         "get" => route_get(ctx, words),
+        "add" | "change" | "chg" | "replace" | "append" | "prepend" | "delete" => {
+            change::route::modify(ctx, found, words)
+        }
         other => Err(not_yet("route", other)),
     }
 }
@@ -172,7 +192,10 @@ fn selector(words: &mut Words<'_>, first: &str, family: u8) -> Result<Selector, 
     })
 }
 
-fn route_show(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> {
+fn route_show(ctx: &mut Ctx<'_>, mut words: Words<'_>, flush: bool) -> Result<(), ToolError> {
+    if flush && words.is_empty() {
+        return Err(ToolError::usage("\"ip route flush\" requires arguments.", 1));
+    }
     let mut filter = route::Filter { table: 254, ..route::Filter::default() };
     let mut devices: (Option<&str>, Option<&str>) = (None, None);
     let family = ctx.look.options.family;
@@ -275,6 +298,13 @@ fn route_show(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> 
         (AF_INET6, ..) => &[AF_INET6],
         _ => &[AF_INET],
     };
+    if flush {
+        for family in families {
+            let request = route_request(*family, &filter)?;
+            change::route::flush(ctx, *family, &request, &filter)?;
+        }
+        return Ok(());
+    }
     ctx.page.list("");
     for family in families {
         dump_routes(ctx, *family, &filter)?;
@@ -284,8 +314,8 @@ fn route_show(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> 
     Ok(())
 }
 
-/// One family's routes; the kernel leaves out what it can tell.
-fn dump_routes(ctx: &mut Ctx<'_>, family: u8, filter: &route::Filter) -> Result<(), ToolError> {
+/// The request for one family's routes; the kernel leaves out what it can tell.
+fn route_request(family: u8, filter: &route::Filter) -> Result<Vec<u8>, ToolError> {
     let mut header = [0; 12];
     header[0] = family;
     header[5] = filter.protocol.unwrap_or(0);
@@ -300,13 +330,13 @@ fn dump_routes(ctx: &mut Ctx<'_>, family: u8, filter: &route::Filter) -> Result<
     if let Some(index) = filter.oif {
         request.u32(route::RTA_OIF, index);
     }
-    let request = request.finish().map_err(|error| ToolError::failed(error.to_string(), 2))?;
-    let mut ids: Vec<u32> = Vec::new();
-    if ctx.look.options.details {
-        // Objects that routes name are shown with them; they are read first.
-        ids.push(0);
-    }
-    let objects = if ids.is_empty() { Vec::new() } else { nexthops(ctx)? };
+    request.finish().map_err(|error| ToolError::failed(error.to_string(), 2))
+}
+
+fn dump_routes(ctx: &mut Ctx<'_>, family: u8, filter: &route::Filter) -> Result<(), ToolError> {
+    let request = route_request(family, filter)?;
+    // Objects that routes name are shown with them; they are read first.
+    let objects = if ctx.look.options.details { nexthops(ctx)? } else { Vec::new() };
     let result = ctx.dump(route::RTM_GETROUTE, &request, |page, look, kind, payload| {
         let object = |page: &mut crate::iproute::Page<'_>, id: u32| nh_info(page, look, &objects, id);
         route::print(page, look, payload, filter, kind, &object)?;
@@ -477,8 +507,11 @@ fn route_get(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> {
 /// `ip rule`.
 pub(super) fn rule(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> {
     let verbs = ["add", "delete", "flush", "list", "lst", "show", "save", "restore", "help"];
-    match verb(&mut words, "rule", &verbs)? {
+    let found = verb(&mut words, "rule", &verbs)?;
+    match found {
         "show" => {}
+        "add" | "delete" => return change::rule::modify(ctx, found, words),
+        "flush" => return change::rule::flush(ctx),
         other => return Err(not_yet("rule", other)),
     }
     let mut filter = rule::Filter::default();
@@ -519,7 +552,7 @@ pub(super) fn rule(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolEr
                     words::number(high, "invalid UID range\n")?,
                 ));
             }
-            "protocol" => {
+            "protocol" | "proto" => {
                 let word = words.value()?;
                 filter.protocol =
                     Some(byte(ctx.look.tables.protocols(word), word, "invalid \"protocol\"\n")?);
@@ -535,8 +568,15 @@ pub(super) fn rule(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolEr
 /// `ip neigh`.
 pub(super) fn neigh(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> {
     let verbs = ["add", "change", "chg", "replace", "delete", "get", "show", "list", "lst", "flush", "help"];
-    match verb(&mut words, "neigh", &verbs)? {
+    let found = verb(&mut words, "neigh", &verbs)?;
+    match found {
         "show" => {}
+        "add" | "change" | "chg" | "replace" | "delete" => return change::neigh::modify(ctx, found, words),
+        "flush" => {
+            let chosen = words.rest().iter().any(|word| word == "nud");
+            let filter = neigh_words(ctx, words)?;
+            return change::neigh::flush(ctx, &filter, chosen);
+        }
         "get" => return neigh_get(ctx, words),
         other => return Err(not_yet("neigh", other)),
     }
@@ -575,7 +615,7 @@ fn neigh_words(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<neigh::Filter,
                 asked = Some(asked.unwrap_or(0) | bits);
             }
             "proxy" => filter.proxy = true,
-            "protocol" => {
+            "protocol" | "proto" => {
                 let word = words.value()?;
                 filter.protocol =
                     Some(byte(ctx.look.tables.protocols(word), word, "\"protocol\" value is invalid\n")?);
@@ -635,8 +675,14 @@ fn neigh_get(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> {
 /// `ip nexthop`.
 pub(super) fn nexthop(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), ToolError> {
     let verbs = ["add", "replace", "delete", "show", "list", "lst", "get", "flush", "bucket", "help"];
-    match verb(&mut words, "nexthop", &verbs)? {
+    let found = verb(&mut words, "nexthop", &verbs)?;
+    match found {
         "show" => {}
+        "add" | "replace" | "delete" => return change::nexthop::modify(ctx, found, words),
+        "flush" => {
+            ctx.load_devices()?;
+            return change::nexthop::flush(ctx);
+        }
         "get" => return nexthop_get(ctx, words),
         other => return Err(not_yet("nexthop", other)),
     }
@@ -656,7 +702,7 @@ pub(super) fn nexthop(ctx: &mut Ctx<'_>, mut words: Words<'_>) -> Result<(), Too
                 return nexthop_one(ctx, id);
             }
             "fdb" => filter.fdb = true,
-            "protocol" => {
+            "protocol" | "proto" => {
                 let word = words.value()?;
                 filter.protocol =
                     Some(byte(ctx.look.tables.protocols(word), word, "invalid protocol value")?);

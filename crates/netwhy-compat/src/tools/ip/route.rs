@@ -1,5 +1,4 @@
 //! `ip route show` and `get`: one route as `ip` writes it (rtnetlink `RTM_NEWROUTE`, uapi `linux/rtnetlink.h`).
-#![allow(dead_code, reason = "the verbs that change come next")]
 
 use std::net::IpAddr;
 

@@ -1,5 +1,4 @@
 //! `ip rule show`: policy rules (rtnetlink `RTM_NEWRULE`, uapi `linux/fib_rules.h`).
-#![allow(dead_code, reason = "the verbs that change come next")]
 
 use netwhy_wire::netlink::{Fixed, Table};
 
