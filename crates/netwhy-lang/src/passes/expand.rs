@@ -277,30 +277,11 @@ impl Expander<'_> {
         out
     }
 
-    /// A macro sees no maps but those it is given.
-    fn hygienic(&self, m: &Macro) -> Result<()> {
-        let mut wrong = None;
-        let mut body = m.body.clone();
-        walk::block_exprs(&mut body, &mut |e| {
-            if let ExprKind::Map { name, .. } = &e.kind
-                && wrong.is_none()
-                && !m.params.iter().any(|p| p.strip_prefix('@') == Some(name))
-            {
-                let text = format!(
-                    "Unhygienic access to map: @{name}. Maps must be passed into the macro as arguments."
-                );
-                wrong = Some(Diagnostic::error(e.span, text));
-            }
-        });
-        wrong.map_or(Ok(()), Err)
-    }
-
     fn call(&mut self, m: &Macro, args: Vec<Expr>, e: &mut Expr) -> Result<()> {
         if args.len() != m.params.len() {
             let text = format!("macro `{}` takes {} arguments, not {}", m.name, m.params.len(), args.len());
             return Err(Diagnostic::error(e.span, text));
         }
-        self.hygienic(m)?;
         self.fresh += 1;
         let fresh = self.fresh;
         let mut body = m.body.clone();
@@ -310,6 +291,14 @@ impl Expander<'_> {
             match (param.chars().next(), &arg.kind) {
                 (Some('$'), ExprKind::Var(_)) | (Some('@'), ExprKind::Map { key: None, .. }) => {
                     names.insert(param, arg);
+                }
+                // More than bpftrace takes: the value of an expression gets a variable of the macro's own.
+                (Some('$'), kind) if !matches!(kind, ExprKind::Map { key: None, .. }) => {
+                    let name = format!("{}~{fresh}", &param[1..]);
+                    let var = Expr { id: 0, span: arg.span, kind: ExprKind::Var(name.clone()) };
+                    let kind = StmtKind::Let { name, ty: None, value: Some(arg) };
+                    before.push(Stmt { span: var.span, kind });
+                    names.insert(param, var);
                 }
                 (Some(sign @ ('@' | '$')), kind) => {
                     let wanted = if sign == '@' { "map" } else { "variable" };
