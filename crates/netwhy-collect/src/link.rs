@@ -150,6 +150,8 @@ fn stats(fixed: Fixed<'_>) -> LinkStats {
         tx_fifo_errors: at(18),
         tx_heartbeat_errors: at(19),
         tx_window_errors: at(20),
+        rx_compressed: at(21),
+        tx_compressed: at(22),
         rx_nohandler: at(23),
         rx_otherhost_dropped: at(24),
     }

@@ -1,7 +1,7 @@
 //! Protocol counters: `/proc/thread-self/net/{snmp,netstat,snmp6,xfrm_stat,sockstat,sockstat6,softnet_stat}`.
 
 use netwhy_facts::Reading;
-use netwhy_facts::mib::{Mib, Sockstat, Softnet, SoftnetCpu};
+use netwhy_facts::mib::{Counter, Mib, Sockstat, Softnet, SoftnetCpu};
 
 use crate::collector::{Collector, read_text};
 use crate::error::CollectError;
@@ -24,6 +24,37 @@ impl Collector {
                     decode_lines("/proc/net/xfrm_stat", &text, "Xfrm.", &mut mib)?;
                 }
                 Ok(mib)
+            })?
+        })
+    }
+
+    /// The same counters in the order of their files: snmp, snmp6, netstat.
+    pub fn counters(&self) -> Reading<Vec<Counter>> {
+        Self::reading("/proc/net/snmp, snmp6, netstat", "read access to /proc/net", || {
+            self.inside(|| {
+                let mut found = Vec::new();
+                pairs("/proc/net/snmp", &read_text(&self.proc_net("snmp"))?, &mut |group, name, value| {
+                    found.push(Counter { group: group.to_owned(), name: name.to_owned(), value });
+                })?;
+                if let Some(text) = self.optional("snmp6")? {
+                    for line in text.lines() {
+                        let mut words = line.split_ascii_whitespace();
+                        let (Some(name), Some(value)) = (words.next(), words.next()) else { continue };
+                        let at = name.find('6').map_or(0, |at| at + 1);
+                        let value = number_of("/proc/net/snmp6", name, value)?;
+                        found.push(Counter {
+                            group: name[..at].to_owned(),
+                            name: name[at..].to_owned(),
+                            value,
+                        });
+                    }
+                }
+                if let Some(text) = self.optional("netstat")? {
+                    pairs("/proc/net/netstat", &text, &mut |group, name, value| {
+                        found.push(Counter { group: group.to_owned(), name: name.to_owned(), value });
+                    })?;
+                }
+                Ok(found)
             })?
         })
     }
@@ -62,6 +93,12 @@ impl Collector {
 
 /// The layout of snmp and netstat: a line of names and a line of values, both with the group as prefix.
 pub fn decode_pairs(what: &'static str, text: &str, mib: &mut Mib) -> Result<(), CollectError> {
+    pairs(what, text, &mut |group, name, value| {
+        mib.0.insert(format!("{group}.{name}"), value);
+    })
+}
+
+fn pairs(what: &'static str, text: &str, each: &mut dyn FnMut(&str, &str, i64)) -> Result<(), CollectError> {
     let mut lines = text.lines().enumerate();
     while let Some((number, names)) = lines.next() {
         let (group, names) = names
@@ -78,7 +115,7 @@ pub fn decode_pairs(what: &'static str, text: &str, mib: &mut Mib) -> Result<(),
             let value = values
                 .next()
                 .ok_or_else(|| CollectError::malformed(what, format!("{group}.{name} has no value")))?;
-            mib.0.insert(format!("{group}.{name}"), number_of(what, name, value)?);
+            each(group, name, number_of(what, name, value)?);
         }
     }
     Ok(())

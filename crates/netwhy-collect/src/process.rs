@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use netwhy_facts::Reading;
-use netwhy_facts::process::{FileTable, Process, Processes};
+use netwhy_facts::process::{FileTable, Process, ProcessLimit, Processes};
 
 use crate::collector::{Collector, read_text};
 use crate::error::CollectError;
@@ -23,6 +23,12 @@ impl Collector {
             }
             Ok(Processes(out))
         })
+    }
+
+    /// The limits of a process.
+    pub fn limits(&self, pid: u32) -> Result<Vec<ProcessLimit>, CollectError> {
+        let text = read_text(&self.proc(&pid.to_string()).join("limits"))?;
+        Ok(decode_limits(&text))
     }
 
     /// What a process is called (comm), raw; `None` if there is no such process.
@@ -114,6 +120,25 @@ fn decode_stat(text: &str) -> Result<Stat, CollectError> {
     })
 }
 
+/// Every line of `/proc/PID/limits`: a name in 26 columns, two limits in 21 each, a unit.
+fn decode_limits(text: &str) -> Vec<ProcessLimit> {
+    let number = |word: &str| match word {
+        "unlimited" => Some(None),
+        word => word.parse().ok().map(Some),
+    };
+    let line = |line: &str| {
+        let (name, rest) = (line.get(..26)?, line.get(26..)?);
+        let mut words = rest.split_ascii_whitespace();
+        Some(ProcessLimit {
+            name: name.trim_end().to_owned(),
+            soft: number(words.next()?)?,
+            hard: number(words.next()?)?,
+            unit: words.next().unwrap_or("").to_owned(),
+        })
+    };
+    text.lines().skip(1).filter_map(line).collect()
+}
+
 /// Soft and hard limit of `Max open files`; unlimited is the largest number.
 fn decode_open_files(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().find_map(|l| l.strip_prefix("Max open files"))?;
@@ -165,6 +190,10 @@ mod tests {
     fn limits_cgroups_and_containers_are_read() {
         let text = "Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 unlimited            files\n";
         assert_eq!(decode_open_files(text), Some((1024, u64::MAX)));
+        let limits = decode_limits(text);
+        assert_eq!((limits.len(), limits[0].soft, limits[0].hard), (1, Some(1024), None));
+        assert_eq!((limits[0].name.as_str(), limits[0].unit.as_str()), ("Max open files", "files"));
+        assert_eq!(Collector::here().unwrap().limits(std::process::id()).unwrap().len(), 16);
         assert_eq!(decode_cgroup("12:net_cls:/a\n0::/b\n"), "/b");
         assert_eq!(decode_cgroup("4:cpu:/\n3:pids:/x\n0::/\n"), "/x");
         let id = "0123456789abcdef".repeat(4);

@@ -196,6 +196,48 @@ impl Collector {
     }
 }
 
+impl Collector {
+    /// Hands out the settings at or below a path of `/proc/sys` (`net/ipv4`; empty for all), sorted: the path and
+    /// what reading it brought. An error of the whole is that there is no such path.
+    pub fn settings(
+        &self,
+        path: &str,
+        each: &mut (dyn FnMut(&str, Result<String, CollectError>) + Send),
+    ) -> Result<(), CollectError> {
+        // Only downwards.
+        if Path::new(path).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+            return Err(CollectError::Missing(format!("{path} is no path below /proc/sys")));
+        }
+        let root = self.proc("sys");
+        self.inside(|| walk(&root, path, each))?
+    }
+}
+
+fn walk(
+    root: &Path,
+    path: &str,
+    each: &mut (dyn FnMut(&str, Result<String, CollectError>) + Send),
+) -> Result<(), CollectError> {
+    let full = root.join(path);
+    let failed = |error: std::io::Error| CollectError::file(&full, &error);
+    if !std::fs::metadata(&full).map_err(failed)?.is_dir() {
+        each(path, read_text(&full));
+        return Ok(());
+    }
+    let mut names: Vec<String> = std::fs::read_dir(&full)
+        .map_err(failed)?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    for name in names {
+        let below = if path.is_empty() { name } else { format!("{path}/{name}") };
+        // One that went away meanwhile, as a device's do, is left out.
+        let _ = walk(root, &below, each);
+    }
+    Ok(())
+}
+
 /// Names and values of a device's settings from its RTM_NEWLINK message: IFLA_AF_SPEC holds one nest for each
 /// family, with IFLA_INET_CONF (1) or IFLA_INET6_CONF (2), an array of numbers. An older kernel's array is shorter.
 pub fn decode_conf(payload: &[u8]) -> Decoded<Vec<(String, String)>> {
@@ -244,6 +286,19 @@ fn read_into(root: &Path, name: &str, path: &str, out: &mut Sysctls) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_of_settings_is_handed_out_in_order() {
+        let collector = Collector::here().unwrap();
+        let mut found = Vec::new();
+        collector
+            .settings("net/core", &mut |path, value| found.push((path.to_owned(), value.is_ok())))
+            .unwrap();
+        assert!(found.iter().any(|(path, read)| path == "net/core/somaxconn" && *read));
+        assert!(found.is_sorted());
+        assert!(collector.settings("net/nosuch", &mut |_, _| ()).is_err());
+        assert!(collector.settings("../kcore", &mut |_, _| ()).is_err());
+    }
 
     #[test]
     fn the_namespaces_own_settings_are_read() {

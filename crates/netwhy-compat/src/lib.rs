@@ -10,7 +10,9 @@ pub mod flags;
 mod iproute;
 pub mod names;
 pub mod session;
+pub mod sockets;
 pub mod tools;
+mod watch;
 pub mod write;
 
 pub use session::{Session, ToolError};
@@ -34,9 +36,15 @@ pub fn find(name: &str) -> Option<&'static Tool> {
     tools::ALL.iter().copied().find(|tool| tool.name == stem || tool.aliases.contains(&stem))
 }
 
-/// Runs a tool and turns its error into the message and exit code the original would use.
+/// Runs a tool, again and again with `--watch`, and turns its error into the message and exit code the original would use.
 pub fn run(tool: &Tool, session: &mut Session<'_>, args: &[String]) -> u8 {
-    match (tool.run)(session, args) {
+    let ran = match watch::asked(args) {
+        _ if watch::is_active() => (tool.run)(session, args),
+        Ok(Some((rest, wait, times))) => watch::again(tool, session, &rest, wait, times),
+        Ok(None) => (tool.run)(session, args),
+        Err(error) => Err(error),
+    };
+    match ran {
         Ok(code) => code,
         Err(error) => {
             let text = error.to_string();

@@ -43,6 +43,9 @@ impl Session<'_> {
 
 /// As [`Session::announce`], for those who hold only its standard error.
 pub(crate) fn announce(err: &mut dyn Write, what: &str, undo: Option<&str>) -> Result<(), ToolError> {
+    if crate::watch::is_active() {
+        return Err(ToolError::usage("--watch repeats what reads, and this changes something", 1));
+    }
     let shown = netwhy_render::escape::escape_terminal;
     writeln!(err, "change: {}", shown(what))?;
     match undo {

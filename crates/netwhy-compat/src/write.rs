@@ -105,6 +105,37 @@ pub fn general(out: &mut Vec<u8>, number: f64, digits: usize) {
     let _ = write!(out, "{}", trimmed(&format!("{number:.places$}")));
 }
 
+/// `*`, `?` and plain characters, in either case (fnmatch(3) with FNM_CASEFOLD).
+#[must_use]
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().flat_map(char::to_lowercase).collect();
+    let text: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(one) if *one == '?' || Some(one) == text.get(t) => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                // The last star takes one character more.
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(p..).is_some_and(|rest| rest.iter().all(|one| *one == '*'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

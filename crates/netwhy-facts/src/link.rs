@@ -147,6 +147,10 @@ pub struct LinkStats {
     pub tx_fifo_errors: u64,
     pub tx_heartbeat_errors: u64,
     pub tx_window_errors: u64,
+    #[serde(default)]
+    pub rx_compressed: u64,
+    #[serde(default)]
+    pub tx_compressed: u64,
     pub rx_nohandler: u64,
     pub rx_otherhost_dropped: u64,
 }

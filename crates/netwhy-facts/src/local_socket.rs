@@ -33,6 +33,10 @@ pub struct UnixSocket {
     pub shutdown: Option<u8>,
     /// Owner's user id (since Linux 5.3).
     pub uid: Option<u32>,
+    /// References to it; known from `/proc/net/unix`.
+    pub refs: Option<u32>,
+    /// Its address in the kernel, as far as that is shown; known from `/proc/net/unix`.
+    pub address: Option<String>,
 }
 
 /// A packet socket.

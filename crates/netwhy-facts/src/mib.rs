@@ -45,6 +45,17 @@ impl Mib {
     }
 }
 
+/// One counter, as its file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// `Tcp`, `TcpExt`, `Ip6`: the file's group; for snmp6 the part of the name up to its version.
+    pub group: String,
+    /// The rest of the name: `RetransSegs`.
+    pub name: String,
+    /// Its value; wraps like the kernel's.
+    pub value: i64,
+}
+
 /// Socket memory and counts (/proc/net/sockstat, sockstat6): `TCP.inuse`, `TCP.orphan`, `TCP.tw`, `TCP.mem` (pages), `UDP.mem` …
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sockstat(pub BTreeMap<String, u64>);

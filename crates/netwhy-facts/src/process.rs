@@ -51,6 +51,19 @@ pub struct Process {
     pub container: Option<String>,
 }
 
+/// One limit of a process (`/proc/PID/limits`, getrlimit(2)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessLimit {
+    /// The kernel's words: `Max open files`.
+    pub name: String,
+    /// What is in force; `None` for unlimited.
+    pub soft: Option<u64>,
+    /// Up to where the process may raise it; `None` for unlimited.
+    pub hard: Option<u64>,
+    /// `bytes`, `files`, …; empty where the kernel names none.
+    pub unit: String,
+}
+
 /// Machine-wide file table (/proc/sys/fs/file-nr).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileTable {

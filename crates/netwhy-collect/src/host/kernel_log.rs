@@ -1,10 +1,13 @@
 //! Lines of the kernel log that concern networking.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use netwhy_facts::Reading;
 use netwhy_facts::host::KernelLog;
 use netwhy_sys::kmsg::{Kmsg, Record};
+use netwhy_sys::poll::{self, Interest};
 
 use crate::collector::Collector;
 use crate::error::CollectError;
@@ -97,6 +100,30 @@ const WORDS: &[&str] = &[
 ];
 
 impl Collector {
+    /// Streams the kernel's log from its oldest record, or with `new_only` from now on; with `follow` it waits for
+    /// more until `each` breaks. `each` gets `None` when there is no more for now. Returns how often records were
+    /// overwritten before they were read.
+    pub fn kernel_records(
+        &self,
+        follow: bool,
+        new_only: bool,
+        each: &mut dyn FnMut(Option<&Record>) -> ControlFlow<()>,
+    ) -> Result<u64, CollectError> {
+        let mut log = if new_only { Kmsg::open_at_end()? } else { Kmsg::open()? };
+        loop {
+            while let Some(record) = log.read()? {
+                if each(Some(&record)).is_break() {
+                    return Ok(log.lost());
+                }
+            }
+            // Nothing more for now: the caller may write out what it holds.
+            if !follow || each(None).is_break() {
+                return Ok(log.lost());
+            }
+            poll::wait(log.as_fd(), Interest::READ, Some(Instant::now() + Duration::from_millis(200)))?;
+        }
+    }
+
     /// What the kernel wrote about networking since `since` nanoseconds of the monotonic clock; the newest 200
     /// lines.
     pub fn kernel_log(&self, since: u64) -> Reading<KernelLog> {

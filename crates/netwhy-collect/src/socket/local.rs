@@ -45,6 +45,17 @@ impl Collector {
         })
     }
 
+    /// Unix sockets as `/proc/net/unix` lists them: with their references, without queues and peers.
+    pub fn unix_file(&self, each: Each<'_, UnixSocket>) -> Result<(), CollectError> {
+        let text = self.inside(|| read_text(&self.proc_net("unix")))??;
+        for one in text.lines().skip(1).filter_map(unix_line) {
+            if each(one).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Packet sockets; `filters`: with their classic filters, which needs CAP_NET_ADMIN.
     pub fn packet_sockets(&self, filters: bool, each: Each<'_, PacketSocket>) -> Result<(), CollectError> {
         let show = if filters { PACKET_SHOW | PACKET_SHOW_FILTER } else { PACKET_SHOW };
@@ -172,8 +183,11 @@ pub fn unix(payload: &[u8]) -> Option<UnixSocket> {
 pub fn unix_line(line: &str) -> Option<UnixSocket> {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u32 = 1 << 16;
-    let mut words = line.split_ascii_whitespace().skip(3);
+    let mut words = line.split_ascii_whitespace();
     let hex = |word: &str| u32::from_str_radix(word, 16).ok();
+    let address = words.next()?.strip_suffix(':')?.to_owned();
+    let refs = hex(words.next()?);
+    let _protocol = words.next()?;
     let (flags, kind) = (hex(words.next()?)?, hex(words.next()?)?);
     // SS_UNCONNECTED 1, SS_CONNECTED 3.
     let state = match (hex(words.next()?)?, flags & LISTENS) {
@@ -183,7 +197,8 @@ pub fn unix_line(line: &str) -> Option<UnixSocket> {
     };
     let inode = words.next()?.parse().ok()?;
     let name = words.next().map(str::to_owned);
-    Some(UnixSocket { kind: kind as u8, state, inode, name, ..UnixSocket::default() })
+    let address = Some(address);
+    Some(UnixSocket { kind: kind as u8, state, inode, name, refs, address, ..UnixSocket::default() })
 }
 
 /// An answer about a packet socket: `struct packet_diag_msg` and its attributes.

@@ -2,10 +2,15 @@
 
 pub mod bpftool;
 pub mod conntrack;
+pub mod dmesg;
 pub mod ip;
 pub mod iptables;
+pub mod netstat;
 pub mod nft;
+pub mod nstat;
+pub mod prlimit;
 pub mod ss;
+pub mod sysctl;
 
 use crate::Tool;
 
@@ -14,8 +19,13 @@ use crate::Tool;
 pub static ALL: &[&Tool] = &[
     &bpftool::TOOL,
     &conntrack::TOOL,
+    &dmesg::TOOL,
     &ip::TOOL,
     &iptables::TOOL,
+    &netstat::TOOL,
     &nft::TOOL,
+    &nstat::TOOL,
+    &prlimit::TOOL,
     &ss::TOOL,
+    &sysctl::TOOL,
 ];

@@ -9,6 +9,7 @@ use netwhy_wire::inet_diag::{Compare, End, Filter};
 
 use crate::names::Names;
 use crate::session::ToolError;
+use crate::write::glob;
 
 /// A filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -570,36 +571,6 @@ fn holds(compare: Compare, a: u32, b: u32) -> bool {
         Compare::Gt => a > b,
         Compare::Ge => a >= b,
     }
-}
-
-/// `*`, `?` and plain characters, in either case (fnmatch(3) with FNM_CASEFOLD).
-fn glob(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().flat_map(char::to_lowercase).collect();
-    let text: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(one) if *one == '?' || Some(one) == text.get(t) => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                // The last star takes one character more.
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    p = at + 1;
-                    t = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|one| *one == '*'))
 }
 
 #[cfg(test)]
