@@ -1,5 +1,7 @@
 //! The figures of docs/benchmarks.md.
 
+mod probes;
+
 use std::error::Error;
 use std::process::Command;
 
@@ -7,12 +9,16 @@ use std::process::Command;
 const BENCHES: &[(&str, &str, &str)] =
     &[("flow-query", "netwhy-collect", "flow_query_cost"), ("netlink-dump", "netwhy-sys", "dump_speed")];
 
+/// The one that compares programs.
+const PROBES: &str = "probes";
+
 /// Runs all, or the one named.
 pub(crate) fn run(only: Option<&str>) -> Result<(), Box<dyn Error>> {
     if let Some(only) = only
+        && only != PROBES
         && !BENCHES.iter().any(|(name, _, _)| *name == only)
     {
-        let names: Vec<&str> = BENCHES.iter().map(|(name, _, _)| *name).collect();
+        let names: Vec<&str> = BENCHES.iter().map(|(name, _, _)| *name).chain([PROBES]).collect();
         return Err(format!("{only:?} is none of {}", names.join(", ")).into());
     }
     for (name, package, example) in BENCHES.iter().filter(|(name, _, _)| only.is_none_or(|o| o == *name)) {
@@ -24,6 +30,10 @@ pub(crate) fn run(only: Option<&str>) -> Result<(), Box<dyn Error>> {
         if !done.success() {
             return Err(format!("{name} failed").into());
         }
+    }
+    if only.is_none_or(|only| only == PROBES) {
+        println!("## {PROBES}");
+        probes::run()?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use guest::Guest;
 use report::Outcomes;
 
 /// How long one guest may take: emulation is slow, and the host may be busy.
-const LIMIT: Duration = Duration::from_secs(1500);
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Packages whose integration tests look at the kernel's probes.
 const TESTED: [&str; 2] = ["netwhy-bpf", "netwhy-trace"];
@@ -125,7 +125,7 @@ fn script(tests: &[(String, PathBuf)], dir: &Path) -> Result<PathBuf, Box<dyn Er
     );
     for (name, file) in tests {
         text.push_str(&format!(
-            "echo '@@ test {name}'\ntimeout 600 {} --test-threads=1 --show-output\necho \"@@ end $?\"\n",
+            "echo '@@ test {name}'\ntimeout 1500 {} --test-threads=1 --show-output\necho \"@@ end $?\"\n",
             file.display()
         ));
     }

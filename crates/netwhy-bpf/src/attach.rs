@@ -98,7 +98,7 @@ impl Attached {
 
     fn many(&mut self, instance: &Instance, kernel: &Kernel) -> Result<(), LoadError> {
         let link = match instance.places.first() {
-            Some(Attach::Kprobe { .. } | Attach::Kretprobe { .. }) => function::many(instance)?,
+            Some(Attach::Kprobe { .. } | Attach::Kretprobe { .. }) => function::many(instance, kernel)?,
             _ => user::many(instance, kernel)?,
         };
         self.holds.push(Hold::Link(link));

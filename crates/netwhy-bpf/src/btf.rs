@@ -11,6 +11,7 @@ mod tests;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Kinds of types (`BTF_KIND_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +105,8 @@ pub(crate) struct Head {
     pub(crate) word: u32,
     /// Where what follows the head starts in the types' section.
     pub(crate) body: usize,
+    /// It is in the kernel's description, asked for through a module's.
+    pub(crate) inherited: bool,
 }
 
 /// An opened description.
@@ -115,6 +118,8 @@ pub struct Btf {
     /// Where type `n + 1` starts in the types' section.
     starts: Vec<u32>,
     names: OnceCell<names::Names>,
+    /// The kernel's own description, when this is a module's: numbers and strings go on from there.
+    base: Option<Rc<Btf>>,
 }
 
 const MAGIC: u16 = 0xeb9f;
@@ -122,6 +127,15 @@ const MAGIC: u16 = 0xeb9f;
 impl Btf {
     /// Takes the bytes of a whole, self-contained description such as `/sys/kernel/btf/vmlinux`.
     pub fn new(bytes: Vec<u8>) -> Result<Self, BtfError> {
+        Btf::open(bytes, None)
+    }
+
+    /// Takes the bytes of a module's description, which goes on where the kernel's ends.
+    pub fn of_module(bytes: Vec<u8>, base: Rc<Btf>) -> Result<Self, BtfError> {
+        Btf::open(bytes, Some(base))
+    }
+
+    fn open(bytes: Vec<u8>, base: Option<Rc<Btf>>) -> Result<Self, BtfError> {
         let word = |at: usize| read_u32(&bytes, at).map(|n| n as usize);
         let magic = bytes.first_chunk().map(|b| u16::from_ne_bytes(*b));
         match magic {
@@ -139,7 +153,8 @@ impl Btf {
         };
         let types = section(8, 12).ok_or(BtfError::Header("types outside the file"))?;
         let strings = section(16, 20).ok_or(BtfError::Header("strings outside the file"))?;
-        let mut btf = Btf { bytes, types, strings, starts: Vec::new(), names: OnceCell::new() };
+        let (starts, names) = (Vec::new(), OnceCell::new());
+        let mut btf = Btf { bytes, types, strings, starts, names, base };
         btf.index()?;
         Ok(btf)
     }
@@ -149,7 +164,7 @@ impl Btf {
         let mut starts = Vec::with_capacity(section.len() / 30);
         let mut at = 0;
         while at < section.len() {
-            let id = starts.len() as u32 + 1;
+            let id = self.first() + starts.len() as u32;
             let wrong = |what| BtfError::Type { id, what };
             let head = head(section, at).ok_or_else(|| wrong("cut off or of an unknown kind"))?;
             starts.push(u32::try_from(at).map_err(|_| wrong("too far into the file"))?);
@@ -165,7 +180,12 @@ impl Btf {
     /// How many types there are, `void` (0) included; numbers are below this.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.starts.len() as u32 + 1
+        self.first() + self.starts.len() as u32
+    }
+
+    /// The number of the first type that is described here.
+    pub(crate) fn first(&self) -> u32 {
+        self.base.as_ref().map_or(1, |base| base.len())
     }
 
     /// There is nothing but `void`.
@@ -179,18 +199,34 @@ impl Btf {
     }
 
     pub(crate) fn head(&self, id: u32) -> Option<Head> {
-        let start = *self.starts.get(id.checked_sub(1)? as usize)?;
-        head(self.section(), start as usize)
+        match &self.base {
+            Some(base) if id < base.len() => base.head(id).map(|head| Head { inherited: true, ..head }),
+            _ => {
+                let start = *self.starts.get(id.checked_sub(self.first())? as usize)?;
+                head(self.section(), start as usize)
+            }
+        }
     }
 
     /// The `n`th word behind a head.
     pub(crate) fn word(&self, head: &Head, n: usize) -> Option<u32> {
-        read_u32(self.section(), head.body.checked_add(n.checked_mul(4)?)?)
+        let section = match &self.base {
+            Some(base) if head.inherited => base.section(),
+            _ => self.section(),
+        };
+        read_u32(section, head.body.checked_add(n.checked_mul(4)?)?)
     }
 
     pub(crate) fn name_bytes(&self, offset: u32) -> &[u8] {
+        let mut offset = offset as usize;
+        if let Some(base) = &self.base {
+            match offset.checked_sub(base.strings.len()) {
+                Some(own) => offset = own,
+                None => return base.name_bytes(offset as u32),
+            }
+        }
         let strings = self.bytes.get(self.strings.clone()).unwrap_or_default();
-        let rest = strings.get(offset as usize..).unwrap_or_default();
+        let rest = strings.get(offset..).unwrap_or_default();
         rest.split(|&b| b == 0).next().unwrap_or_default()
     }
 
@@ -213,7 +249,7 @@ impl Btf {
 
     /// Every named type of these kinds.
     pub fn named<'a>(&'a self, kinds: &'a [Kind]) -> impl Iterator<Item = (u32, &'a [u8])> {
-        (1..self.len()).filter_map(move |id| {
+        (self.first()..self.len()).filter_map(move |id| {
             let head = self.head(id)?;
             let name = self.name_bytes(head.name);
             (kinds.contains(&head.kind) && !name.is_empty()).then_some((id, name))
@@ -248,5 +284,6 @@ fn head(section: &[u8], at: usize) -> Option<Head> {
         flag: info >> 31 != 0,
         word: u32::from_ne_bytes([i, j, k, l]),
         body: at + 12,
+        inherited: false,
     })
 }

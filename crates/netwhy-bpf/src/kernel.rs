@@ -33,7 +33,8 @@ pub enum KernelError {
 /// The running kernel.
 #[derive(Debug)]
 pub struct Kernel {
-    btf: Btf,
+    btf: Rc<Btf>,
+    modules: RefCell<Vec<(String, Rc<Btf>)>>,
     tracefs: Option<Tracefs>,
     symbols: Symbols,
     events: OnceCell<Vec<String>>,
@@ -62,7 +63,8 @@ impl Kernel {
     pub fn open() -> Result<Self, KernelError> {
         let bytes = Tree::sys().read_bytes("kernel/btf/vmlinux", BTF_LIMIT)?;
         Ok(Kernel {
-            btf: Btf::new(bytes)?,
+            btf: Rc::new(Btf::new(bytes)?),
+            modules: RefCell::default(),
             tracefs: Tracefs::find(),
             symbols: Symbols::new(),
             events: OnceCell::new(),
@@ -183,6 +185,24 @@ impl Kernel {
         }
     }
 
+    /// A module's types, and its place among those that were looked at.
+    pub(crate) fn module(&self, name: &str) -> Option<(usize, Rc<Btf>)> {
+        if let Some(at) = self.modules.borrow().iter().position(|(known, _)| known == name) {
+            return self.modules.borrow().get(at).map(|(_, btf)| (at, Rc::clone(btf)));
+        }
+        let bytes = Tree::sys().read_bytes(format!("kernel/btf/{name}"), BTF_LIMIT).ok()?;
+        let made = Rc::new(Btf::of_module(bytes, Rc::clone(&self.btf)).ok()?);
+        let mut modules = self.modules.borrow_mut();
+        modules.push((name.to_owned(), Rc::clone(&made)));
+        Some((modules.len() - 1, made))
+    }
+
+    /// Types of modules have the module's place in the upper byte of their number, counted from 1.
+    fn global(&self, module: usize, id: TypeId) -> TypeId {
+        let place = u32::try_from(module + 1).unwrap_or(u32::MAX);
+        if id.0 >= self.btf.len() && place < 256 { TypeId(place << 24 | id.0) } else { id }
+    }
+
     /// Modules with types of their own, by name.
     #[must_use]
     pub fn modules(&self) -> Vec<String> {
@@ -205,7 +225,19 @@ impl Types for Kernel {
     }
 
     fn describe(&self, id: TypeId) -> Option<TypeDesc> {
-        self.btf.describe(id.0)
+        let Some(module) = (id.0 >> 24).checked_sub(1) else { return self.btf.describe(id.0) };
+        let module = module as usize;
+        let btf = self.modules.borrow().get(module).map(|(_, btf)| Rc::clone(btf))?;
+        let global = |id| self.global(module, id);
+        Some(match btf.describe(id.0 & 0xff_ffff)? {
+            TypeDesc::Ptr(to) => TypeDesc::Ptr(global(to)),
+            TypeDesc::Array { elem, len } => TypeDesc::Array { elem: global(elem), len },
+            TypeDesc::Struct { name, size, union, mut members } => {
+                members.iter_mut().for_each(|member| member.ty = global(member.ty));
+                TypeDesc::Struct { name, size, union, members }
+            }
+            other => other,
+        })
     }
 
     fn enumerator(&self, name: &str) -> Option<(i64, TypeId)> {
@@ -213,11 +245,14 @@ impl Types for Kernel {
     }
 
     fn function(&self, module: Option<&str>, name: &str) -> Option<Signature> {
-        // Types of modules have a description of their own, which is not read.
-        if module.is_some_and(|module| module != "vmlinux") {
-            return None;
-        }
-        self.btf.function(name)
+        let Some(module) = module.filter(|module| *module != "vmlinux") else {
+            return self.btf.function(name);
+        };
+        let (at, btf) = self.module(module)?;
+        let mut signature = btf.function(name)?;
+        signature.params.iter_mut().for_each(|param| param.ty = self.global(at, param.ty));
+        signature.ret = signature.ret.map(|ret| self.global(at, ret));
+        Some(signature)
     }
 
     fn raw_tracepoint(&self, name: &str) -> Option<Signature> {
@@ -325,6 +360,21 @@ impl Kernel {
         out
     }
 
+    /// Functions in the types of modules, as `MODULE:NAME`.
+    fn module_functions(&self, module: &str, pattern: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for module in self.modules().iter().filter(|known| wildcard::matches(module, known)) {
+            let Some((_, btf)) = self.module(module) else { continue };
+            let all = btf.named(&[Kind::Func]).filter_map(|(_, name)| std::str::from_utf8(name).ok());
+            names.extend(
+                all.filter(|name| wildcard::matches(pattern, name)).map(|name| format!("{module}:{name}")),
+            );
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Functions of the kernel that can be probed: what its tracer says, else its symbols.
     fn kernel_functions(&self, pattern: &str) -> Vec<String> {
         let (module, pattern) = match pattern.split_once(':') {
@@ -398,8 +448,8 @@ impl Probes for Kernel {
                     Some((module, pattern)) => (Some(module), pattern),
                     None => (None, pattern),
                 };
-                if module.is_some_and(|module| !wildcard::matches(module, "vmlinux")) {
-                    return Vec::new();
+                if let Some(module) = module.filter(|module| !wildcard::matches(module, "vmlinux")) {
+                    return self.module_functions(module, pattern);
                 }
                 let mut names: Vec<String> = self
                     .btf
@@ -439,14 +489,29 @@ impl Probes for Kernel {
                 let function = name.rsplit(':').next().unwrap_or(name).split('+').next().unwrap_or_default();
                 Some(self.symbols.address(function).is_some() || !self.symbols.variants(function).is_empty())
             }
-            "fentry" | "fexit" if !name.contains(':') => Some(self.btf.find(&[Kind::Func], name).is_some()),
+            "fentry" | "fexit" => Some(match name.split_once(':') {
+                Some((module, name)) if module != "vmlinux" => {
+                    self.module(module).is_some_and(|(_, btf)| btf.find(&[Kind::Func], name).is_some())
+                }
+                Some((_, name)) => self.btf.find(&[Kind::Func], name).is_some(),
+                None => {
+                    self.btf.find(&[Kind::Func], name).is_some() || self.symbols.module_of(name).is_some()
+                }
+            }),
             _ => None,
         }
     }
 
     fn resolve(&self, provider: &str, name: &str) -> Option<String> {
+        if matches!(provider, "fentry" | "fexit") {
+            let own = name.contains(':') || self.btf.find(&[Kind::Func], name).is_some();
+            return if own {
+                None
+            } else {
+                self.symbols.module_of(name).map(|module| format!("{module}:{name}"))
+            };
+        }
         let (path, symbol) = user_parts(name);
-        let _ = provider;
         let file = libraries::files(path, self.target()).into_iter().next()?;
         Some(format!("{file}:{symbol}"))
     }

@@ -142,14 +142,25 @@ fn how(compiled: &Compiled, place: Option<&Attach>, kernel: &Kernel) -> Result<H
     let raw = |event: &str| {
         let id = kernel.btf().raw_tracepoint(event).map(|(_, id)| id);
         let id = id.ok_or_else(|| LoadError::NoTarget(format!("tracepoint {event}")))?;
-        Ok(How { kind: ProgramType::TRACING, attach: Some(AttachType::TRACE_RAW_TP), target: id })
+        Ok(How {
+            kind: ProgramType::TRACING,
+            attach: Some(AttachType::TRACE_RAW_TP),
+            target: id,
+            object: None,
+        })
     };
-    let function = |name: &str, attach| {
-        let id = kernel.btf().find(&[TypeKind::Func], name);
-        let id = id.ok_or_else(|| LoadError::NoTarget(format!("function {name}")))?;
-        Ok(How { kind: ProgramType::TRACING, attach: Some(attach), target: id })
+    let function = |module: Option<&str>, name: &str, attach| {
+        let missing = || LoadError::NoTarget(format!("function {name}"));
+        let kind = ProgramType::TRACING;
+        let Some(module) = module else {
+            let target = kernel.btf().find(&[TypeKind::Func], name).ok_or_else(missing)?;
+            return Ok(How { kind, attach: Some(attach), target, object: None });
+        };
+        let (_, btf) = kernel.module(module).ok_or_else(missing)?;
+        let target = btf.find(&[TypeKind::Func], name).ok_or_else(missing)?;
+        Ok(How { kind, attach: Some(attach), target, object: Some(bpf::Btf::of_kernel(module)?) })
     };
-    let plain = |kind| Ok(How { kind, attach: None, target: 0 });
+    let plain = |kind| Ok(How { kind, attach: None, target: 0, object: None });
     match (compiled.kind, place) {
         (Kind::BtfTracepoint, Some(Attach::RawTracepoint { event } | Attach::Tracepoint { event, .. })) => {
             raw(event)
@@ -158,12 +169,14 @@ fn how(compiled: &Compiled, place: Option<&Attach>, kernel: &Kernel) -> Result<H
         (Kind::Once | Kind::RawTracepoint | Kind::BtfTracepoint, _) => plain(ProgramType::RAW_TRACEPOINT),
         (Kind::Kprobe, _) => plain(ProgramType::KPROBE),
         (Kind::PerfEvent, _) => plain(ProgramType::PERF_EVENT),
-        (Kind::Fentry, Some(Attach::Fentry { function: name, .. })) => {
-            function(name, AttachType::TRACE_FENTRY)
+        (Kind::Fentry, Some(Attach::Fentry { function: name, module })) => {
+            function(module.as_deref(), name, AttachType::TRACE_FENTRY)
         }
-        (Kind::Fexit, Some(Attach::Fexit { function: name, .. })) => function(name, AttachType::TRACE_FEXIT),
+        (Kind::Fexit, Some(Attach::Fexit { function: name, module })) => {
+            function(module.as_deref(), name, AttachType::TRACE_FEXIT)
+        }
         (Kind::Iter, Some(Attach::Iter { target })) => {
-            function(&format!("bpf_iter_{target}"), AttachType::TRACE_ITER)
+            function(None, &format!("bpf_iter_{target}"), AttachType::TRACE_ITER)
         }
         (kind, place) => Err(LoadError::Attach {
             place: place.map(|p| format!("{p:?}")).unwrap_or_default(),
@@ -176,6 +189,8 @@ struct How {
     kind: ProgramType,
     attach: Option<AttachType>,
     target: u32,
+    /// The module's types that `target` is in.
+    object: Option<bpf::Btf>,
 }
 
 /// How a group of places is attached.
@@ -389,6 +404,7 @@ fn load(compiled: &Compiled, maps: &[bpf::Map], kernel: &Kernel) -> Result<Loade
             attach: how.attach,
             name: &compiled.name,
             attach_btf_id: how.target,
+            attach_btf_object: how.object.as_ref().map(|object| object.as_fd()),
             btf: types.as_ref().map(|(btf, _)| btf.as_fd()),
             functions: &functions,
             ..bpf::ProgramSpec::new(how.kind, &before)

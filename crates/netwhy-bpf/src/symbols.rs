@@ -83,6 +83,24 @@ impl Symbols {
         all
     }
 
+    /// The module a function is in; `None` for those of the kernel itself and those that are not there.
+    #[must_use]
+    pub fn module_of(&self, name: &str) -> Option<String> {
+        let text = &self.table().text;
+        let mut rest = text.as_str();
+        // A line of a module's: `ADDRESS t NAME\t[MODULE]`.
+        while let Some(at) = rest.find(name) {
+            let (before, after) = (rest.get(..at)?, rest.get(at + name.len()..)?);
+            if before.ends_with(' ')
+                && let Some(module) = after.strip_prefix("\t[")
+            {
+                return module.split(']').next().map(str::to_owned);
+            }
+            rest = after;
+        }
+        None
+    }
+
     /// Names of functions (`t`, `T`, `w`, `W`).
     pub fn functions(&self) -> impl Iterator<Item = &str> {
         let table = self.table();

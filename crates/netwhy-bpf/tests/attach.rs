@@ -275,6 +275,36 @@ fn a_trampoline_shows_typed_arguments_and_what_is_returned() {
 }
 
 #[test]
+fn a_trampoline_in_a_module_shows_the_modules_own_types() {
+    let Some(kernel) = kernel() else { return };
+    if !has("fentry", kernel.probing().fentry(&kernel)) {
+        return;
+    }
+    // The file system this very program lies on, in the guests of the matrix.
+    let (module, function) = ("overlay", "ovl_open");
+    if !kernel.modules().iter().any(|known| known == module) {
+        println!("skipped: module btf: {module} is no module here, or has no types");
+        return;
+    }
+    let script = format!(
+        "fentry:{module}:{function} /pid == {}/ {{ printf(\"%s\\n\", str(args.file.f_path.dentry.d_name.name)); exit(); }}",
+        std::process::id()
+    );
+    let name = std::env::current_exe().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    let seen =
+        text(&kernel, &script, || drop(std::fs::File::open(std::env::current_exe().unwrap()).unwrap()));
+    assert_eq!(seen.trim_end(), name);
+    // Without its name the module is found by the function's.
+    let script = format!(
+        "fexit:{function} /pid == {}/ {{ printf(\"= %d\\n\", retval); exit(); }}",
+        std::process::id()
+    );
+    let seen =
+        text(&kernel, &script, || drop(std::fs::File::open(std::env::current_exe().unwrap()).unwrap()));
+    assert_eq!(seen.trim_end(), "= 0");
+}
+
+#[test]
 fn a_tracepoint_of_tracefs_shows_its_record() {
     let Some(kernel) = kernel() else { return };
     let script =

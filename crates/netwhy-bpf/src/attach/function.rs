@@ -1,5 +1,6 @@
 //! Entry and return of kernel functions.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 use netwhy_lang::program::Attach;
@@ -11,6 +12,7 @@ use super::failed;
 use crate::kernel::Kernel;
 use crate::ladder;
 use crate::load::{Instance, LoadError};
+use crate::tracefs::Tracefs;
 
 /// Opens the event of one place.
 pub(super) fn one(place: &Attach, kernel: &Kernel) -> Result<Event, LoadError> {
@@ -66,11 +68,16 @@ fn absent(function: &str, kernel: &Kernel, error: &netwhy_sys::SysError) -> Stri
     format!("this kernel has no kprobes{hint}")
 }
 
-/// One link for all places of an instance.
-pub(super) fn many(instance: &Instance) -> Result<Link, LoadError> {
+/// One link for all places of an instance. What the kernel's tracer does not list would fail them all: it is left out
+/// and noted.
+pub(super) fn many(instance: &Instance, kernel: &Kernel) -> Result<Link, LoadError> {
+    let listed = kernel.tracefs().and_then(Tracefs::functions);
+    let listed: Option<HashSet<&str>> =
+        listed.as_ref().map(|text| text.lines().filter_map(|line| line.split(' ').next()).collect());
     let mut names = Vec::new();
+    let mut cookies = Vec::new();
     let mut returns = false;
-    for place in &instance.places {
+    for (at, place) in instance.places.iter().enumerate() {
         let name = match place {
             Attach::Kprobe { function, .. } => function,
             Attach::Kretprobe { function } => {
@@ -79,10 +86,16 @@ pub(super) fn many(instance: &Instance) -> Result<Link, LoadError> {
             }
             _ => continue,
         };
-        names.push(CString::new(name.as_str()).map_err(|_| failed(place, "a name with a NUL"))?);
+        let symbol = compiled_name(name, kernel);
+        if listed.as_ref().is_some_and(|listed| !listed.contains(symbol.as_str())) {
+            kernel.note(failed(place, "this kernel has no such function that can be traced").to_string());
+            continue;
+        }
+        names.push(CString::new(symbol).map_err(|_| failed(place, "a name with a NUL"))?);
+        cookies.extend(instance.cookies.get(at));
     }
     let symbols: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
-    let target = LinkTarget::Functions { symbols: &symbols, returns, cookies: &instance.cookies };
+    let target = LinkTarget::Functions { symbols: &symbols, returns, cookies: &cookies };
     Link::create(&instance.program, target).map_err(|error| LoadError::Attach {
         place: format!("{} kernel functions", symbols.len()),
         reason: error.to_string(),

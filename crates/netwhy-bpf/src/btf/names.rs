@@ -17,7 +17,7 @@ impl Names {
         let size = (btf.starts.len() * 2).next_power_of_two().max(16);
         let mut slots = vec![0_u32; size];
         let section = btf.section();
-        for (id, &start) in (1_u32..).zip(&btf.starts) {
+        for (id, &start) in (btf.first()..).zip(&btf.starts) {
             let Some(head) = head(section, start as usize) else { continue };
             // Only these are ever looked for by name.
             let wanted = matches!(

@@ -192,7 +192,7 @@ pub fn expand(point: &Point, probes: &dyn Probes, missing: MissingProbes) -> Res
     }
     // Where a program or library is, is found out once.
     let resolved = match provider {
-        "uprobe" | "uretprobe" if !wild => probes.resolve(provider, rest),
+        "uprobe" | "uretprobe" | "fentry" | "fexit" if !wild => probes.resolve(provider, rest),
         _ => None,
     };
     let rest = resolved.as_deref().unwrap_or(rest);

@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Attr, Command};
+use super::info::btf_name;
+use super::{Attr, Command, Object, ids};
 use crate::errno::Errno;
 use crate::error::{Result, SysError};
 
@@ -21,6 +22,23 @@ impl Btf {
         // SAFETY: the pointer is to `size` bytes that outlive the call; the kernel returns a new descriptor.
         let fd = unsafe { attr.run_fd(Command::BtfLoad, "")? };
         Ok(Btf { fd })
+    }
+}
+
+impl Btf {
+    /// The kernel's own description (`vmlinux`) or that of a module, by name; `ENOENT` when there is none. Needs
+    /// `CAP_SYS_ADMIN`.
+    pub fn of_kernel(name: &str) -> Result<Self> {
+        for id in ids(Object::Btf)? {
+            match Object::Btf.open(id) {
+                Ok(fd) if btf_name(fd.as_fd())? == name => return Ok(Btf { fd }),
+                // It may have gone since it was listed.
+                Ok(_) => {}
+                Err(error) if error.errno == Errno::ENOENT => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(SysError::new("bpf btf by name", name, Errno::ENOENT))
     }
 }
 

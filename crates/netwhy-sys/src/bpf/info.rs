@@ -262,6 +262,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.split(|&byte| byte == 0).next().unwrap_or(&[])).into_owned()
 }
 
+/// The name of a description of types (`struct bpf_btf_info`): `vmlinux`, a module's, or empty for a program's.
+pub(super) fn btf_name(fd: BorrowedFd<'_>) -> Result<String> {
+    let mut name = [0_u8; 64];
+    let mut raw = Raw::new();
+    raw.lend(16, 24, &mut name);
+    // SAFETY: room for as many bytes as stated.
+    unsafe { raw.fill(fd)? };
+    Ok(text(&name))
+}
+
 /// A program's information (`struct bpf_prog_info`).
 pub fn program_info(fd: BorrowedFd<'_>) -> Result<ProgramInfo> {
     let mut raw = Raw::new();
