@@ -315,6 +315,33 @@ pub const RUNGS: &[Rung] = &[
     ),
 ];
 
+/// The text of docs/ladder.md.
+#[must_use]
+pub fn page() -> String {
+    let mut out = String::from(
+        "# The ladder\n\nWhere a kernel has no kprobes, `kprobe:` and `kretprobe:` on these functions are taken as the probe beside\n\
+         them: the body runs when the condition holds, and `arg0`, `retval` and so on are what the last column but one says.\n\
+         Another argument than those is an error that says so. Each run names on standard error which rung was taken and\n\
+         what is lost. Made from `crates/netwhy-bpf/src/ladder.rs` by its test.\n\n\
+         | probe | taken as | when | values | what is lost |\n|---|---|---|---|---|\n",
+    );
+    let code = |text: &str| format!("`{}`", text.replace('|', "\\|"));
+    for rung in RUNGS {
+        let provider = if rung.returns { "kretprobe" } else { "kprobe" };
+        let values: Vec<String> =
+            rung.values.iter().map(|(name, value)| code(&format!("{name} = {value}"))).collect();
+        out += &format!(
+            "| {} | {} | {} | {} | {} |\n",
+            code(&format!("{provider}:{}", rung.function)),
+            code(rung.point),
+            rung.when.map_or("always".to_owned(), code),
+            if values.is_empty() { "-".to_owned() } else { values.join(", ") },
+            rung.lost
+        );
+    }
+    out
+}
+
 /// The rung for a function's entry.
 #[must_use]
 pub fn instead_of(function: &str) -> Option<&'static Rung> {
@@ -400,6 +427,24 @@ pub fn without_tracefs(script: &str, kernel: &Kernel) -> Rewritten {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_shows_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ladder.md");
+        let old = std::fs::read_to_string(path).unwrap_or_default();
+        if old != page() {
+            std::fs::write(path, page()).unwrap();
+            panic!("docs/ladder.md was stale and is written anew: read the difference and run this again");
+        }
+    }
+
+    #[test]
+    fn no_probe_has_two_rungs() {
+        for (at, rung) in RUNGS.iter().enumerate() {
+            let same = |other: &&Rung| (other.function, other.returns) == (rung.function, rung.returns);
+            assert!(!RUNGS.iter().skip(at + 1).any(|other| same(&other)), "{}", rung.function);
+        }
+    }
 
     #[test]
     fn the_table_is_looked_up_by_function() {

@@ -202,15 +202,38 @@ fn once_only(spec: &ProgramSpec) -> bool {
 
 /// The sum of a counter of each program over all CPUs.
 pub(crate) fn counted(spec: &ProgramSpec, maps: &[Map], role: Role) -> Result<u64, RunError> {
-    let mut total = 0_u64;
+    Ok(counts(spec, maps, role)?.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count)))
+}
+
+/// A counter of each program that is not 0, over all CPUs, with the program's index.
+fn counts(spec: &ProgramSpec, maps: &[Map], role: Role) -> Result<Vec<(u32, u64)>, RunError> {
+    let mut all = Vec::new();
     for (map, made) in spec.maps.iter().zip(maps).filter(|(map, _)| map.role == role) {
         // One entry for each program; the map may have more.
         for key in 0..map.max_entries.min(u32::try_from(spec.programs.len()).unwrap_or(u32::MAX)) {
             let bytes = made.lookup(&key.to_ne_bytes())?.unwrap_or_default();
-            total = bytes.chunks(8).fold(total, |sum, b| sum.saturating_add(u64_at(b, 0)));
+            let count = bytes.chunks(8).fold(0_u64, |sum, b| sum.saturating_add(u64_at(b, 0)));
+            if count > 0 {
+                all.push((key, count));
+            }
         }
     }
-    Ok(total)
+    Ok(all)
+}
+
+/// A counter's sum, and each probe's part when there are several.
+fn said(spec: &ProgramSpec, counts: &[(u32, u64)]) -> (u64, String) {
+    let sum = counts.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    if spec.programs.len() < 2 {
+        return (sum, String::new());
+    }
+    let name = |index: u32| {
+        let program = spec.programs.iter().find(|program| program.index == index);
+        program.and_then(|program| program.attach.first()).map(crate::attach::show).unwrap_or_default()
+    };
+    let parts: Vec<String> =
+        counts.iter().map(|(index, count)| format!("{} {count}", name(*index))).collect();
+    (sum, format!(" ({})", parts.join(", ")))
 }
 
 impl Session<'_> {
@@ -487,10 +510,6 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn counted(&self, role: Role) -> Result<u64, RunError> {
-        counted(self.spec, self.maps, role)
-    }
-
     /// Every map of the script, by name.
     fn print_maps(&mut self) -> Result<(), RunError> {
         let mut script: Vec<u32> =
@@ -509,17 +528,17 @@ impl Session<'_> {
         if self.spec.config.print_maps_on_exit {
             self.print_maps()?;
         }
-        let lost = self.counted(Role::Lost)?;
+        let (lost, by) = said(self.spec, &counts(self.spec, self.maps, Role::Lost)?);
         if lost > 0 && self.sink.is_none() {
             if self.json {
                 writeln!(self.out, "{{\"type\": \"lost_events\", \"data\": {{\"events\": {lost}}}}}")?;
             } else {
-                eprintln!("Lost {lost} events");
+                eprintln!("Lost {lost} events{by}");
             }
         }
-        let full = self.counted(Role::Full)?;
+        let (full, by) = said(self.spec, &counts(self.spec, self.maps, Role::Full)?);
         if full > 0 && self.sink.is_none() {
-            eprintln!("WARNING: {full} updates of maps failed: they were full");
+            eprintln!("WARNING: {full} updates of maps failed: they were full{by}");
         }
         self.out.flush()?;
         Ok(Outcome { code: code.unwrap_or(0), lost, full })
