@@ -21,7 +21,7 @@ mod udp;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use netwhy_facts::attempt::{Attempt, IcmpError, Outcome, Phase};
+use netwhy_facts::attempt::{Attempt, IcmpError, NO_ADDRESS, Outcome, Phase};
 use netwhy_facts::flow::Proto;
 use netwhy_facts::question::App;
 use netwhy_sys::errno::Errno;
@@ -108,6 +108,21 @@ pub fn run(tries: &[Try], victim: &Victim, budget: &Budget, wait: &Wait<'_>) -> 
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         }),
+    }
+}
+
+/// Calls connect(2) on a fresh TCP socket with no address (`AF_UNSPEC`), which sends nothing and succeeds: whether the
+/// call itself is denied to this process, whatever the target.
+#[must_use]
+pub fn without_address(dst: SocketAddr) -> Attempt {
+    let what = Try { variant: Some(NO_ADDRESS.to_owned()), ..Try::plain(Proto::Tcp, dst) };
+    let course = Course::new(&what);
+    let called = Socket::open(netwhy_sys::socket::Family::of(dst.ip()), netwhy_sys::socket::Kind::Tcp)
+        .and_then(|socket| socket.disconnect());
+    let elapsed = course.micros();
+    match called {
+        Ok(()) => course.end(elapsed, Phase::Connect, Outcome::Ok),
+        Err(error) => course.end(elapsed, Phase::Connect, failure(&error)),
     }
 }
 

@@ -90,6 +90,14 @@ pub fn syns(facts: &Facts) -> Vec<SynTrial> {
     out
 }
 
+/// Whether the call itself was denied, as a policy does: no packet, no route, no rule explains it.
+pub fn denied(case: &Case<'_>) -> bool {
+    case.flow.proto == Proto::Tcp
+        && matches!(case.errno(), Some("EACCES" | "EPERM"))
+        && case.forward_passes()
+        && case.seen.requests_out == 0
+}
+
 /// Whether the connection requests of a flow left this host and vanished without a word.
 pub fn vanished(case: &Case<'_>) -> bool {
     let s = &case.seen;

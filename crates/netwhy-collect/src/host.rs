@@ -29,6 +29,9 @@ impl Collector {
                 netns_name: self.scope().netns_name().map(str::to_owned),
                 initial_netns: initial,
                 unix_time_s,
+                seccomp: read_text(&self.proc("self/status")).ok().and_then(|text| {
+                    text.lines().find_map(|l| l.strip_prefix("Seccomp:")).and_then(|v| v.trim().parse().ok())
+                }),
             })
         })
     }

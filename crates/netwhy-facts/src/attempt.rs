@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::flow::{Flow, Proto};
 use crate::store::Fact;
 
+/// What an attempt is called that calls connect(2) without an address, which sends nothing.
+pub const NO_ADDRESS: &str = "without-address";
+
 /// Attempts, one per address of the target (and more when an experiment varied something).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempts(pub Vec<Attempt>);

@@ -24,6 +24,10 @@ pub struct Host {
     pub initial_netns: Option<bool>,
     /// Wall clock in seconds since 1970 (for certificates).
     pub unix_time_s: i64,
+    /// Seccomp mode of netwhy's own process, which asks as the victim does: 0 none, 1 strict, 2 a filter
+    /// (`Seccomp` of /proc/PID/status).
+    #[serde(default)]
+    pub seccomp: Option<u8>,
 }
 
 impl Fact for Host {

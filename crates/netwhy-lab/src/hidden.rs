@@ -13,6 +13,9 @@ use netwhy_sys::signal::Signal;
 use crate::error::{LabError, Result};
 use crate::node::HIDDEN;
 
+/// The variable that makes connect(2) fail in every program of a node.
+pub(crate) const DENIED: &str = "NETWHY_LAB_DENIES_CONNECT";
+
 /// Plays the hidden part if `arguments` (the program's name first) ask for one, and returns the exit
 /// code; `None` if they do not. The binary calls this before anything else.
 pub fn hidden_main(arguments: &[OsString]) -> Option<i32> {
@@ -78,6 +81,10 @@ fn enter(words: &[&str]) -> Result<i32> {
     };
     let mut command = Command::new(program);
     command.args(arguments);
+    if std::env::var_os(DENIED).is_some() {
+        // For good, and for every program started here: what a container's profile does.
+        netwhy_sys::filter::deny_calls(&[netwhy_sys::filter::CONNECT], netwhy_sys::Errno::EACCES)?;
+    }
     let mut child = Isolation::new().death_signal(Signal::KILL).spawn(command)?;
     if tell {
         let mut out = std::io::stdout();

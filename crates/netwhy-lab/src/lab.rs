@@ -128,6 +128,16 @@ impl Lab {
         }
     }
 
+    /// Denies connect(2) to every program started in a node from now on, or allows it again.
+    pub(crate) fn deny_connect(&mut self, node: &str, deny: bool) -> Result<()> {
+        let node = self.node(node)?;
+        node.environment.retain(|(name, _)| name != crate::hidden::DENIED);
+        if deny {
+            node.environment.push((crate::hidden::DENIED.to_owned(), "1".to_owned()));
+        }
+        Ok(())
+    }
+
     /// All nodes.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -39,6 +39,39 @@ pub fn with_snap_length(program: &[Instruction], snap: u32) -> Vec<Instruction> 
         .collect()
 }
 
+/// The number of connect(2) here.
+pub const CONNECT: u32 = libc::SYS_connect as u32;
+
+/// Makes system calls of this process and its children fail with an errno from now on, for good (seccomp(2)). Other
+/// calls go on as before. Only the first 255 numbers are taken.
+pub fn deny_calls(numbers: &[u32], errno: Errno) -> Result<()> {
+    /// `BPF_LD | BPF_W | BPF_ABS`, `BPF_JMP | BPF_JEQ | BPF_K`.
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    /// Offset of the call's number in `struct seccomp_data`.
+    const NUMBER: u32 = 0;
+    let mut program = vec![Instruction { code: LOAD_WORD, jt: 0, jf: 0, k: NUMBER }];
+    let count = numbers.len().min(255);
+    for (at, number) in numbers.iter().take(count).enumerate() {
+        // To the last instruction, over the remaining comparisons and the one that allows.
+        let over = u8::try_from(count - at).unwrap_or(u8::MAX);
+        program.push(Instruction { code: JUMP_IF_EQUAL, jt: over, jf: 0, k: *number });
+    }
+    let failing = libc::SECCOMP_RET_ERRNO | (errno.number() as u32 & libc::SECCOMP_RET_DATA);
+    for k in [libc::SECCOMP_RET_ALLOW, failing] {
+        program.push(Instruction { code: RETURN_CONSTANT, jt: 0, jf: 0, k });
+    }
+    let length = u16::try_from(program.len()).unwrap_or(u16::MAX);
+    let whole = libc::sock_fprog { len: length, filter: program.as_mut_ptr().cast() };
+    // SAFETY: plain numbers; it only takes a right away from this process.
+    let code = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    check(code, "prctl PR_SET_NO_NEW_PRIVS")?;
+    // SAFETY: the structure points to `length` instructions of the kernel's layout that outlive the call; the kernel
+    // copies them.
+    let code = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const whole) };
+    check(code, "prctl PR_SET_SECCOMP").map(drop)
+}
+
 /// Attaches a program; the kernel checks it first and refuses a bad one with `EINVAL`.
 pub(crate) fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> Result<()> {
     let operation = "setsockopt SO_ATTACH_FILTER";

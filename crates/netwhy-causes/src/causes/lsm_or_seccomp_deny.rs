@@ -8,7 +8,8 @@
 //!
 //! ## How netwhy knows
 //! The call failed at once, nothing left, the route is unicast, no rule was predicted to drop and no BPF program is
-//! attached to the cgroup's socket hooks. A denial in the kernel log, or a drop event with reason SECURITY_HOOK, proves it.
+//! attached to the cgroup's socket hooks. connect() without an address, which sends nothing, is denied too, and netwhy's
+//! own process runs under a seccomp filter: that proves seccomp. A denial in the kernel log, or a drop event with reason SECURITY_HOOK, proves it.
 //!
 //! ## Look-alikes
 //! A prohibit route (route-type-deny): EACCES by lookup. An output rule for UDP (fw-drop-outbound) or a full connection
@@ -20,8 +21,9 @@
 //! ## References
 //! connect(2) EACCES EPERM; seccomp(2); security/security.c (security_socket_connect).
 
+use netwhy_facts::attempt::{Attempts, NO_ADDRESS, Outcome};
 use netwhy_facts::bpf::BpfPrograms;
-use netwhy_facts::host::KernelLog;
+use netwhy_facts::host::{Host, KernelLog};
 use netwhy_facts::question::Scenario;
 use netwhy_facts::{Locus, Role};
 
@@ -49,6 +51,7 @@ pub static CAUSE: Cause = Cause {
         "nft",
         "xtables",
         "addresses",
+        "host",
     ],
     explains: &[],
     judge,
@@ -70,8 +73,16 @@ fn judge(case: &Case<'_>) -> Verdict {
                 && ["connect", "send", "socket", "bind", "syscall", "net"].iter().any(|w| t.contains(w))
         })
     });
+    // The same call without an address is denied, too: it is not about this target.
+    let call = case.facts.latest::<Attempts>().value().and_then(|all| {
+        all.0.iter().find(|a| {
+            a.variant.as_deref() == Some(NO_ADDRESS)
+                && matches!(&a.outcome, Outcome::Error { name, .. } if name == errno)
+        })
+    });
+    let filtered = case.facts.value::<Host>().and_then(|h| h.seccomp) == Some(2);
     let event = case.drop_event(|f| f.reason == "SECURITY_HOOK").is_some();
-    if denial.is_none() && !event {
+    if denial.is_none() && !event && call.is_none() {
         if let Some(a) = case.bpf_absence().or_else(|| case.firewall_absence()) {
             return Verdict::unknown(
                 format!("whether a program, a rule or a policy denies the call ({errno})"),
@@ -87,6 +98,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         Some(t) if t.contains("apparmor") => "AppArmor",
         Some(t) if t.contains("type=1326") => "seccomp",
         Some(_) => "SELinux",
+        None if call.is_some() && filtered => "seccomp",
         None => "security module or seccomp",
     };
     Finding::new(
@@ -97,9 +109,18 @@ fn judge(case: &Case<'_>) -> Verdict {
     .maybe(denial.map(|t| Evidence::new("denial", t.trim().to_string(), "/dev/kmsg").command("ausearch -m AVC -ts recent; dmesg | grep -i denied")))
     .maybe(case.ev_drop_event(|f| f.reason == "SECURITY_HOOK"))
     .maybe(case.ev_capture())
+    .maybe(call.map(|a| {
+        let text = format!("connect() without any address fails with {errno} too: the call itself is denied");
+        Evidence::new("call", text, "connect(2) with AF_UNSPEC").value(errno).window(a.elapsed_us)
+    }))
+    .maybe(filtered.then(|| {
+        Evidence::new("seccomp", "this process runs under a seccomp filter", "/proc/self/status")
+            .value(2)
+            .command("grep Seccomp /proc/self/status")
+    }))
     .fix(Fix::act("read the denial (ausearch -m AVC -ts recent; dmesg) and allow what the program needs in its policy"))
     .verify(case.ask_again())
-    .proven_if(denial.is_some() || event)
+    .proven_if(denial.is_some() || event || (call.is_some() && filtered))
 }
 
 #[cfg(test)]
@@ -120,6 +141,16 @@ mod tests {
             "audit: type=1400 avc:  denied  { name_connect } for pid=8 comm=\"app\" dest=80".to_string();
         let f = proven(client().with(KernelLog { lines: vec![(1, 5, line)], lost: 0 }).judge(&CAUSE));
         assert!(f.summary.starts_with("SELinux"), "{}", f.summary);
+    }
+
+    #[test]
+    fn a_call_that_is_denied_without_an_address_under_a_filter_proves_seccomp() {
+        let filter = Host { seccomp: Some(2), ..Host::default() };
+        let denied = || Outcome::Error { call: "connect".into(), errno: 13, name: "EACCES".into() };
+        let f = proven(client().varied(NO_ADDRESS, denied()).with(filter.clone()).judge(&CAUSE));
+        assert!(f.summary.starts_with("seccomp"), "{}", f.summary);
+        consistent(client().varied(NO_ADDRESS, Outcome::Ok).with(filter).judge(&CAUSE));
+        consistent(client().varied(NO_ADDRESS, denied()).judge(&CAUSE));
     }
 
     #[test]

@@ -65,6 +65,7 @@ mod link_down;
 mod link_no_carrier;
 mod loopback_down;
 mod loopback_down_own;
+mod lsm_or_seccomp_deny;
 mod martian_source;
 mod mtu_below_ipv6;
 mod multipath_dead_member;
@@ -279,6 +280,7 @@ pub static ALL: &[&Case] = &[
     &link_no_carrier::CASE,
     &loopback_down::CASE,
     &loopback_down_own::CASE,
+    &lsm_or_seccomp_deny::CASE,
     &martian_source::CASE,
     &mtu_below_ipv6::CASE,
     &multipath_dead_member::CASE,

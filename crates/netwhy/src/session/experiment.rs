@@ -51,6 +51,11 @@ impl Session {
         }
         let trials = netwhy_causes::trial::wanted(&self.facts, &self.question, paths);
         let mut made = Vec::new();
+        let denied = |p: &&FlowPaths| netwhy_causes::trial::denied(&p.case(&self.facts, &self.question));
+        if let Some(p) = paths.iter().find(denied) {
+            let dst = self.socket_addr(p.flow.dst, p.flow.dport);
+            made.push(netwhy_ask::connect::without_address(dst));
+        }
         for trial in &trials {
             let victim = netwhy_ask::Victim {
                 mark: self.options.mark,
