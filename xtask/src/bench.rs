@@ -6,8 +6,11 @@ use std::error::Error;
 use std::process::Command;
 
 /// Name, package and example of each; every example prints its own figures and measures both sides in one run.
-const BENCHES: &[(&str, &str, &str)] =
-    &[("flow-query", "netwhy-collect", "flow_query_cost"), ("netlink-dump", "netwhy-sys", "dump_speed")];
+const BENCHES: &[(&str, &str, &str)] = &[
+    ("flow-query", "netwhy-collect", "flow_query_cost"),
+    ("netlink-dump", "netwhy-sys", "dump_speed"),
+    ("tcplife", "netwhy-trace", "tcplife_cost"),
+];
 
 /// The one that compares programs.
 const PROBES: &str = "probes";

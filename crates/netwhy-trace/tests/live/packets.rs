@@ -254,8 +254,12 @@ fn skbdrop_counts_by_reason_and_place_and_shows_lines() {
     let seen =
         trace(&kernel, "skbdrop", &["-P", "4444"], until_done(&done, send), |_| done.load(Ordering::Acquire));
     assert_eq!(number(&seen, &["NETFILTER_DROP", "nft_do_chain", "eth0", "IPv4", "UDP"], 5), 3);
+    done.store(false, Ordering::Release);
+    let other = ["--filter", "udp dst port 5555"];
+    let seen = trace(&kernel, "skbdrop", &other, until_done(&done, send), |_| done.load(Ordering::Acquire));
+    assert!(!seen.text().contains("NETFILTER_DROP"), "{}", seen.text());
     let to = format!("{SERVER}:4444");
-    let args = ["-l", "-k", "-P", "4444"];
+    let args = ["-l", "-k", "--filter", "dst host 198.51.100.2 and udp[4:2] = 18"];
     let seen = trace(&kernel, "skbdrop", &args, send, |seen| {
         seen.line(&["eth0", "UDP", &to, "38", "NETFILTER_DROP", "nft_do_chain"]).is_some()
     });

@@ -162,3 +162,76 @@ fn kernel_has_reasons(kernel: &netwhy_bpf::kernel::Kernel) -> bool {
     use netwhy_lang::types::Types;
     kernel.raw_tracepoint("kfree_skb").is_some_and(|s| s.params.iter().any(|p| p.name == "reason"))
 }
+
+/// Lets nothing through until the gate opens.
+struct Gate<'a>(Vec<u8>, &'a std::sync::atomic::AtomicBool);
+
+impl Write for Gate<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        while !self.1.load(std::sync::atomic::Ordering::Acquire) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn records_that_find_no_room_are_counted_and_said() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let Some(kernel) = kernel() else { return };
+    let net = Net::new();
+    let tool = netwhy_trace::tools::find("tcpstates").unwrap();
+    let args = ["--json".to_owned(), "--netns".to_owned(), id(&net.client)];
+    let call = netwhy_trace::options::parse(&tool, &args).unwrap();
+    let spec = netwhy_trace::run::compile(&tool, &call, &kernel).unwrap_or_else(|error| panic!("{error}"));
+    let open = AtomicBool::new(true);
+    let mut out = Gate(Vec::new(), &open);
+    std::thread::scope(|scope| {
+        let (net, open) = (&net, &open);
+        let ready = || {
+            let (end, keep) = std::io::pipe()?;
+            open.store(false, Ordering::Release);
+            scope.spawn(move || {
+                let listener = net.at_server(|| TcpListener::bind((SERVER, 0)).unwrap());
+                // More than a ring of a megabyte holds: each connection changes state several times.
+                net.at_client(|| {
+                    for _ in 0..3000 {
+                        drop(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+                        drop(listener.accept().unwrap());
+                    }
+                });
+                open.store(true, Ordering::Release);
+                drop(keep);
+            });
+            Ok(Some(end.into()))
+        };
+        netwhy_trace::run::run(&tool, &call, &spec, &kernel, &mut out, ready).unwrap();
+    });
+    let text = String::from_utf8(out.0).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let lost = last["lost"].as_u64().unwrap_or_else(|| panic!("nothing was lost: {last}"));
+    assert!(lost > 0);
+    // What was not lost was shown: connect, its answer, and the end of each.
+    let shown = text.lines().filter(|line| line.contains("\"new\"")).count() as u64;
+    assert!(shown > 1000 && shown + lost >= 3 * 3000, "{shown} shown, {lost} lost");
+}
+
+#[test]
+fn an_ipv4_address_inside_of_ipv6_is_shown_and_filtered_as_what_it_is() {
+    let Some(kernel) = kernel() else { return };
+    let net = Net::new();
+    let listener = net.at_server(|| TcpListener::bind((SERVER, 0)).unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let mapped: std::net::SocketAddr = format!("[::ffff:{SERVER}]:{port}").parse().unwrap();
+    let work = || drop(net.at_client(|| TcpStream::connect(mapped).unwrap()));
+    let netns = id(&net.client);
+    let port = port.to_string();
+    let seen = trace(&kernel, "tcpconnect", &["-4", "--netns", &netns], work, |seen| {
+        seen.line(&["4", CLIENT, SERVER, &port, "0"]).is_some()
+    });
+    assert!(!seen.text().contains("ffff"), "{}", seen.text());
+}
