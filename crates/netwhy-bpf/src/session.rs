@@ -81,6 +81,8 @@ const PRINT: Signal = Signal::new(10);
 const NAP: Duration = Duration::from_millis(10);
 /// How many records are taken before signals are looked at again.
 const BATCH: usize = 4096;
+/// The same where records run commands, which take their time.
+const COMMANDS: usize = 16;
 /// Arguments a raw tracepoint can have; a program that is run by hand gets so many zeroes.
 const RAW_ARGUMENTS: [u64; 12] = [0; 12];
 
@@ -93,6 +95,8 @@ struct Session<'a> {
     out: &'a mut dyn Write,
     sink: Option<&'a mut dyn Sink>,
     exit: Option<u8>,
+    /// Somebody wants this to end: commands still asked for are not run any more.
+    interrupted: bool,
     /// The first failure while acting on records.
     failed: Option<RunError>,
 }
@@ -114,8 +118,17 @@ pub fn run(spec: &ProgramSpec, kernel: &Kernel, options: Options<'_>) -> Result<
     let json = format == Format::Json;
     // Inside of an option a borrow is not shortened by itself.
     let sink = sink.map(|sink| sink as &mut dyn Sink);
-    let mut session =
-        Session { spec, kernel, maps: &objects.maps, json, out, sink, exit: None, failed: None };
+    let mut session = Session {
+        spec,
+        kernel,
+        maps: &objects.maps,
+        json,
+        out,
+        sink,
+        exit: None,
+        interrupted: false,
+        failed: None,
+    };
     run_once(spec, &objects, &Attach::Begin)?;
     let attached = Attached::attach(spec, &objects, kernel)?;
     let run = spec.programs.iter().flat_map(|program| &program.attach);
@@ -297,7 +310,14 @@ impl Session<'_> {
             }
             // Some records are submitted without waking anybody: look now and then.
             let ready = poll(&watched, Some(Instant::now() + Duration::from_millis(500)))?;
-            if self.drain(ring)? > 0 {
+            let runs = |action: &Action| matches!(action, Action::System { .. });
+            let taken = if self.spec.actions.iter().any(runs) {
+                // Commands take their time: signals are looked at in between.
+                self.drain_some(ring, COMMANDS, 1)?
+            } else {
+                self.drain(ring)?
+            };
+            if taken > 0 {
                 last = Instant::now();
             }
             if let Some(signal) = signals.take()? {
@@ -307,7 +327,10 @@ impl Session<'_> {
                         self.print_maps()?;
                         self.out.flush()?;
                     }
-                    None => break,
+                    None => {
+                        self.interrupted = true;
+                        break;
+                    }
                 }
             }
             if process.is_some() && ready.get(1).is_some_and(|process| process.any()) {
@@ -319,16 +342,25 @@ impl Session<'_> {
 
     /// Acts on the records that are there. Ends when the ring is empty or the script exits.
     fn drain(&mut self, ring: &mut Option<RingReader>) -> Result<usize, RunError> {
+        self.drain_some(ring, BATCH, 64)
+    }
+
+    fn drain_some(
+        &mut self,
+        ring: &mut Option<RingReader>,
+        batch: usize,
+        rounds: u32,
+    ) -> Result<usize, RunError> {
         let Some(ring) = ring else { return Ok(0) };
         let mut all = 0;
         // As many rounds as a full ring of the smallest records takes, so that an endless stream lets go.
-        for _ in 0..64 {
-            let taken = ring.drain(BATCH, |record| self.act(record));
+        for _ in 0..rounds {
+            let taken = ring.drain(batch, |record| self.act(record));
             if let Some(failed) = self.failed.take() {
                 return Err(failed);
             }
             all += taken;
-            if taken < BATCH || self.exit.is_some() {
+            if taken < batch || self.exit.is_some() {
                 break;
             }
         }
@@ -426,12 +458,13 @@ impl Session<'_> {
                 }
             }
             // Only compiled where the user allowed it (`--unsafe`).
+            Action::System { .. } if self.interrupted => {}
             Action::System { format, args: parts } => {
                 let text = printf::format(&self.reader(), format, parts, args);
                 self.out.flush()?;
                 let made = std::process::Command::new("/bin/sh").arg("-c").arg(&text).output()?;
                 eprint!("{}", value::clean(&made.stderr));
-                self.print("system", &String::from_utf8_lossy(&made.stdout))?;
+                self.print("syscall", &String::from_utf8_lossy(&made.stdout))?;
             }
             Action::Join { delimiter, slots, slot_size } => {
                 let count = u64_at(args, 0).min(u64::from(*slots)) as usize;
@@ -440,7 +473,8 @@ impl Session<'_> {
                     .take(count)
                     .map(|text| value::clean(text.split(|&b| b == 0).next().unwrap_or_default()))
                     .collect();
-                self.print("join", &format!("{}\n", all.join(delimiter)))?;
+                let end = if self.json { "" } else { "\n" };
+                self.print("join", &format!("{}{end}", all.join(delimiter)))?;
             }
             Action::Emit { name, fields } if self.sink.is_some() => {
                 let record = self.reader().record(name, fields, args);

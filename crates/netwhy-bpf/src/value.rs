@@ -259,7 +259,7 @@ fn raw(of: &Raw, bytes: &[u8], json: bool) -> String {
                 .map(|m| {
                     let rest = bytes.get(m.offset as usize..).unwrap_or_default();
                     let value = match (m.bits, &m.of) {
-                        (Some((from, count)), Raw::Int { signed, .. }) => bits(rest, from, count, *signed),
+                        (Some((from, count)), Raw::Int { .. }) => bits(rest, from, count, false),
                         (_, of) => raw(of, rest, json),
                     };
                     if json {

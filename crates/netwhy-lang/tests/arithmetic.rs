@@ -35,6 +35,21 @@ fn cut(v: u64, size: u32, signed: bool) -> u64 {
     if signed { ((v << shift) as i64 >> shift) as u64 } else { v << shift >> shift }
 }
 
+/// The smallest type that holds a number, signed if one of that size does: bytes and sign.
+fn smallest(n: i64) -> (u32, bool) {
+    let sizes = [(1, true), (1, false), (2, true), (2, false), (4, true), (4, false), (8, true)];
+    let holds = |(size, signed): &(u32, bool)| {
+        let bits = size * 8;
+        let (low, high) = if *signed {
+            (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1)
+        } else {
+            (0, (1_i128 << bits) - 1)
+        };
+        (low..=high).contains(&i128::from(n))
+    };
+    sizes.into_iter().find(holds).unwrap()
+}
+
 struct Maker {
     rng: Rng,
     vars: Vec<i64>,
@@ -86,17 +101,7 @@ impl Maker {
         if self.rng.below(2) == 0 {
             let i = self.rng.below(self.vars.len() as u64) as usize;
             let n = self.vars[i];
-            // The smallest type that holds what is assigned: unsigned for what is not negative.
-            let (size, signed) = match n {
-                0..=0xff => (1, false),
-                0x100..=0xffff => (2, false),
-                0x1_0000..=0xffff_ffff => (4, false),
-                0x1_0000_0000.. => (8, true),
-                -0x80..=-1 => (1, true),
-                -0x8000..=-0x81 => (2, true),
-                -0x8000_0000..=-0x8001 => (4, true),
-                _ => (8, true),
-            };
+            let (size, signed) = smallest(n);
             return (format!("$v{i}"), Val { v: n as u64, size, signed, literal: false });
         }
         let n = match self.rng.below(4) {
@@ -105,7 +110,7 @@ impl Maker {
             2 => self.rng.below(1 << 33),
             _ => self.rng.next() >> 1,
         };
-        (format!("{n}"), Val { v: n, size: 8, signed: n > u64::from(u32::MAX), literal: true })
+        (format!("{n}"), Val { v: n, size: 8, signed: smallest(n as i64).1, literal: true })
     }
 
     fn binary(&mut self, depth: u32) -> (String, Val) {

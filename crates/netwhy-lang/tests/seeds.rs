@@ -103,7 +103,7 @@ fn diagnostics_show_line_place_and_hint() {
     let text = build(script).unwrap_err().render("t.bt", script);
     assert_eq!(
         text,
-        "t.bt:3:9-13: ERROR: variable `$abd` is used before it is set\n  print($abd);\n        ~~~~\nHINT: did you mean `abc`?\n"
+        "t.bt:3:9-13: ERROR: Undefined or undeclared variable: $abd\n  print($abd);\n        ~~~~\nHINT: did you mean `abc`?\n"
     );
 }
 

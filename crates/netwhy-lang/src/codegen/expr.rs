@@ -142,14 +142,18 @@ impl Gen<'_, '_> {
                 Ok(())
             }
             ExprKind::Step { before, by, target } => match &target.kind {
-                ExprKind::Map { name, key } => self.map_step(name, key.as_deref(), *by, *before, target),
+                ExprKind::Map { name, key } => {
+                    let by = by * self.stride(&self.raw_ty(target));
+                    self.map_step(name, key.as_deref(), by, *before, target)
+                }
                 ExprKind::Var(name) => {
                     let Some(Place::Slot(off)) = self.places.get(name).copied() else {
                         return Err(Diagnostic::error(target.span, "this variable holds no number"));
                     };
+                    let by = by * self.stride(&self.raw_ty(target));
                     self.a.load(Width::D, 0, self.frame, off);
                     self.a.mov(1, 0);
-                    self.a.alu(alu::ADD, 1, Src::Imm(*by as i32));
+                    self.a.alu(alu::ADD, 1, Src::Imm(by as i32));
                     self.a.store(Width::D, self.frame, off, 1);
                     if *before {
                         self.a.mov(0, 1);
@@ -191,6 +195,14 @@ impl Gen<'_, '_> {
             | ExprKind::Record(_)
             | ExprKind::Param(_)
             | ExprKind::ParamCount => Err(Diagnostic::error(e.span, "this is not a number")),
+        }
+    }
+
+    /// How far one step of a value goes: pointers step by what they point to.
+    fn stride(&self, ty: &Ty) -> i64 {
+        match ty {
+            Ty::Ptr(c, _) => i64::from(self.s.world.size(c).max(1)),
+            _ => 1,
         }
     }
 

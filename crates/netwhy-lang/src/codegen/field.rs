@@ -174,7 +174,8 @@ impl Gen<'_, '_> {
             let left = 64i32.saturating_sub((shift + found.bit_size) as i32).max(0);
             self.a.alu(alu::LSH, 0, Src::Imm(left));
             let right = 64 - found.bit_size.min(64) as i32;
-            self.a.alu(if signed { alu::ARSH } else { alu::RSH }, 0, Src::Imm(right));
+            // Unsigned whatever they are declared as, like in bpftrace.
+            self.a.alu(alu::RSH, 0, Src::Imm(right));
             return Ok(());
         }
         let Some(width) = Width::of(size) else {

@@ -239,7 +239,8 @@ impl Gen<'_, '_> {
                 }
                 if let Ty::Str(size) = ty {
                     let most = match &c {
-                        C::Array(_, n) => (*n).min(*size),
+                        C::Array(_, 16) => (*size).min(16),
+                        C::Array(_, n) => (n + 1).min(*size),
                         _ => *size,
                     };
                     let from = self.keep();

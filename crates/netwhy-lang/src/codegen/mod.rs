@@ -388,7 +388,7 @@ impl<'a> Gen<'a, '_> {
         let ty = self.t.ty.get(e.id as usize).cloned().unwrap_or(Ty::Unknown);
         match &ty {
             Ty::Place(C::Array(elem, len), _) => match self.s.world.look(elem) {
-                C::Int { char_like: true, .. } => Ty::Str((*len).clamp(1, 1 << 14)),
+                C::Int { char_like: true, .. } => Ty::chars(*len),
                 _ => ty,
             },
             _ => ty.decayed(),

@@ -153,6 +153,9 @@ pub(crate) fn flow_type() -> Ty {
 
 impl Infer<'_> {
     fn task(&self) -> Ty {
+        if let Some(own) = self.world.structs.iter().position(|s| s.name == "task_struct") {
+            return Ty::Ptr(C::Struct(StructRef::Script(own)), Space::Kernel);
+        }
         match self.world.types.find(Tag::Struct, "task_struct") {
             Some(id) => {
                 let space = if self.features.current_task_btf { Space::Btf } else { Space::Kernel };
@@ -335,8 +338,14 @@ impl Infer<'_> {
             return Err(err);
         };
         if args.len() < *least || args.len() > *most {
-            let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
-            let text = format!("`{name}()` takes {wanted} arguments, not {}", args.len());
+            let s = if *least == 1 { "" } else { "s" };
+            let text = match (args.len() < *least, least == most) {
+                (_, true) => format!("{name}() requires {least} argument{s} ({} provided)", args.len()),
+                (true, _) => {
+                    format!("{name}() requires at least {least} argument{s} ({} provided)", args.len())
+                }
+                _ => format!("{name}() can only have up to {most} arguments ({} provided)", args.len()),
+            };
             return Err(Diagnostic::error(e.span, text));
         }
         let first = args.first();
@@ -344,9 +353,11 @@ impl Infer<'_> {
             "printf" | "errorf" | "warnf" | "cat" | "system" => {
                 let allowed = self.features.allow_unsafe;
                 if name == "system" && !allowed {
-                    return Err(
-                        Diagnostic::error(e.span, "`system()` runs commands").hint("allow it with --unsafe")
-                    );
+                    return Err(Diagnostic::error(
+                        e.span,
+                        "system() is an unsafe function being used in safe mode",
+                    )
+                    .hint("it runs commands: allow it with --unsafe"));
                 }
                 self.check_format(args, e)?;
                 Ok(Ty::None)
@@ -683,7 +694,7 @@ impl Infer<'_> {
                 (t, _) => fail(format!("`str()` takes an address, not a {}", t.name())),
             },
             "buf" => match (&first, second) {
-                (Ty::Place(C::Array(_, n), _), None) => Ok(Ty::Buf(*n)),
+                (Ty::Place(c @ C::Array(..), _), None) => Ok(Ty::Buf(self.world.size(c).min(strlen))),
                 (Ty::Str(n), None) => Ok(Ty::Buf(*n)),
                 (_, Some(n)) => Ok(Ty::Buf(n.clamp(0, i64::from(strlen)) as u32)),
                 (t, None) if (t.scalar() || matches!(t, Ty::Str(_))) && args.len() == 2 => {

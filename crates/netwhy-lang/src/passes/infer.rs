@@ -352,7 +352,7 @@ impl Infer<'_> {
     pub(crate) fn value(&self, ty: &Ty) -> Ty {
         match ty {
             Ty::Place(C::Array(elem, len), _) => match self.world.look(elem) {
-                C::Int { char_like: true, .. } => Ty::Str((*len).clamp(1, 1 << 14)),
+                C::Int { char_like: true, .. } => Ty::chars(*len),
                 _ => ty.clone(),
             },
             other => other.decayed(),
@@ -409,7 +409,11 @@ impl Infer<'_> {
         let old = self.vars.get(name).cloned().unwrap_or(Ty::Unknown);
         let shown = name.split(['#', '~']).next().unwrap_or(name);
         let merged = merge(&old, &ty).ok_or_else(|| {
-            let text = format!("variable `${shown}` holds a {}, not a {}", old.name(), ty.name());
+            let text = format!(
+                "Type mismatch for ${shown}: trying to assign value of type '{}' when variable already has a type '{}'",
+                ty.name(),
+                old.name()
+            );
             Diagnostic::error(span, text)
         })?;
         if merged != old {
@@ -451,13 +455,17 @@ impl Infer<'_> {
             (Some(Some(_)), None) => {
                 return Err(Diagnostic::error(
                     span,
-                    format!("`@{name}` needs a key: it is used with one elsewhere"),
+                    format!(
+                        "@{name} used as a map without an explicit key (scalar map), previously used with an explicit key (non-scalar map)"
+                    ),
                 ));
             }
             (Some(None), Some(_)) => {
                 return Err(Diagnostic::error(
                     span,
-                    format!("`@{name}` has no keys: it is used without elsewhere"),
+                    format!(
+                        "@{name} used as a map with an explicit key (non-scalar map), previously used without an explicit key (scalar map)"
+                    ),
                 ));
             }
         };
@@ -479,7 +487,11 @@ impl Infer<'_> {
         };
         let old = self.map_entry(name, span).value.clone();
         let merged = merge(&old, &ty).ok_or_else(|| {
-            let text = format!("values of `@{name}` are {}, not {}", old.name(), ty.name());
+            let text = format!(
+                "Type mismatch for @{name}: trying to assign value of type '{}' when map already has a type '{}'",
+                ty.name(),
+                old.name()
+            );
             Diagnostic::error(span, text)
         })?;
         if old != merged {
@@ -623,7 +635,8 @@ impl Infer<'_> {
             }
             ExprKind::Nth(inner, n) => match self.expr(inner)? {
                 Ty::Tuple(parts) => parts.get(*n as usize).map(|(_, t)| t.clone()).ok_or_else(|| {
-                    Diagnostic::error(e.span, format!("this tuple has {} parts: 0 is the first", parts.len()))
+                    let text = format!("Invalid tuple index: {n}. Found {} elements in tuple.", parts.len());
+                    Diagnostic::error(e.span, text)
                 }),
                 Ty::Unknown => Ok(Ty::Unknown),
                 other => Err(Diagnostic::error(inner.span, format!("a {} has no parts", other.name()))),
@@ -648,13 +661,25 @@ impl Infer<'_> {
             ExprKind::Step { target, .. } => {
                 match &target.kind {
                     ExprKind::Var(name) => {
-                        let ty = self.var(name, &Ty::I64, target.span)?;
-                        self.set(target, ty);
+                        let ty = match self.vars.get(name) {
+                            Some(ptr @ Ty::Ptr(..)) => ptr.clone(),
+                            _ => self.var(name, &Ty::I64, target.span)?,
+                        };
+                        self.set(target, ty.clone());
+                        if let Ty::Ptr(..) = ty {
+                            return Ok(ty);
+                        }
                     }
                     ExprKind::Map { name, key } => {
                         self.key(name, key.as_deref(), target.span)?;
-                        let ty = self.map_value(name, &Ty::I64, target.span)?;
-                        self.set(target, ty);
+                        let ty = match self.maps.get(name).map(|m| m.value.clone()) {
+                            Some(ptr @ Ty::Ptr(..)) => ptr,
+                            _ => self.map_value(name, &Ty::I64, target.span)?,
+                        };
+                        self.set(target, ty.clone());
+                        if let Ty::Ptr(..) = ty {
+                            return Ok(ty);
+                        }
                     }
                     _ => {}
                 }
@@ -892,7 +917,12 @@ impl Infer<'_> {
         let takes = format::conversions(text).map_err(|why| Diagnostic::error(span, why))?;
         let given = args.get(1..).unwrap_or(&[]);
         if takes.len() != given.len() {
-            let text = format!("the format takes {} arguments, {} are given", takes.len(), given.len());
+            let much = if given.len() < takes.len() { "not enough" } else { "too many" };
+            let text = format!(
+                "{much} arguments for format string ({} supplied, {} expected)",
+                given.len(),
+                takes.len()
+            );
             return Err(Diagnostic::error(call.span, text));
         }
         for (takes, arg) in takes.iter().zip(given) {

@@ -145,7 +145,7 @@ impl Names {
                     let shown = name.split('~').next().unwrap_or(name).to_string();
                     let known: Vec<&str> =
                         self.scopes.iter().flat_map(|s| s.keys()).map(String::as_str).collect();
-                    Err(Diagnostic::error(e.span, format!("variable `${shown}` is used before it is set"))
+                    Err(Diagnostic::error(e.span, format!("Undefined or undeclared variable: ${shown}"))
                         .nearest(&shown, known))
                 }
             },

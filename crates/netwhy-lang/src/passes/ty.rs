@@ -146,15 +146,19 @@ impl Ty {
     /// A 64-bit signed number.
     pub const I64: Self = Self::Int { size: 8, signed: true };
 
-    /// The type of a literal: the smallest unsigned one that holds it, signed where sign and size allow both.
+    /// The type of a literal: the smallest that holds it, signed if one of that size does.
     pub fn literal(n: u64) -> Self {
-        let size = match n {
-            0..=0xff => 1,
-            0x100..=0xffff => 2,
-            0x1_0000..=0xffff_ffff => 4,
-            _ => 8,
+        let (size, signed) = match n {
+            0..=0x7f => (1, true),
+            0x80..=0xff => (1, false),
+            0x100..=0x7fff => (2, true),
+            0x8000..=0xffff => (2, false),
+            0x1_0000..=0x7fff_ffff => (4, true),
+            0x8000_0000..=0xffff_ffff => (4, false),
+            0x1_0000_0000..=0x7fff_ffff_ffff_ffff => (8, true),
+            _ => (8, false),
         };
-        Self::Int { size, signed: size == 8 && i64::try_from(n).is_ok() }
+        Self::Int { size, signed }
     }
 
     /// The type of a literal with a minus before it.
@@ -166,6 +170,13 @@ impl Ty {
             _ => 8,
         };
         Self::Int { size, signed: true }
+    }
+
+    /// The string an array of so many characters is. It need not end with NUL, so there is room for one more; the
+    /// names of tasks (16 bytes) always do.
+    pub fn chars(len: u32) -> Self {
+        let len = len.clamp(1, 1 << 14);
+        Self::Str(if len == 16 { len } else { len + 1 })
     }
 
     /// What an aggregation is when its value is taken: a number. Histograms have none.
