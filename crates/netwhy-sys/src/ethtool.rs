@@ -30,6 +30,18 @@ pub struct Driver {
     pub firmware: String,
     /// Where it is plugged in.
     pub bus: String,
+    /// The version of the expansion ROM.
+    pub rom: String,
+    /// How many private flags it has.
+    pub private_flags: u32,
+    /// How many statistics of its own it has.
+    pub statistics: u32,
+    /// How many results its self-test gives.
+    pub tests: u32,
+    /// The size of its EEPROM in bytes.
+    pub eeprom: u32,
+    /// The size of its registers' dump in bytes.
+    pub registers: u32,
 }
 
 /// A set of names (`enum ethtool_stringset`).
@@ -40,6 +52,10 @@ pub enum NameSet {
     Statistics = 1,
     /// Private flags.
     PrivateFlags = 2,
+    /// Functions that spread received packets.
+    HashFunctions = 5,
+    /// Statistics of the PHY.
+    PhyStatistics = 7,
     /// Offload features.
     Features = 4,
 }
@@ -113,7 +129,116 @@ pub fn driver(device: &str) -> Result<Driver> {
     // SAFETY: the length of struct ethtool_drvinfo.
     unsafe { ask(device, GDRVINFO, &mut bytes, "ethtool driver")? };
     let text = |offset: usize| text(bytes.get(offset..offset + NAME).unwrap_or(&[]));
-    Ok(Driver { driver: text(4), version: text(36), firmware: text(68), bus: text(100) })
+    Ok(Driver {
+        driver: text(4),
+        version: text(36),
+        firmware: text(68),
+        bus: text(100),
+        rom: text(132),
+        private_flags: word(&bytes, 176),
+        statistics: word(&bytes, 180),
+        tests: word(&bytes, 184),
+        eeprom: word(&bytes, 188),
+        registers: word(&bytes, 192),
+    })
+}
+
+/// Blinks a lamp of the device, so that a person finds it; returns after that many seconds, 0 for until
+/// interrupted. Needs `CAP_NET_ADMIN`.
+pub fn identify(device: &str, seconds: u32) -> Result<()> {
+    const PHYS_ID: u32 = 0x1c;
+    let mut bytes = vec![0; 8];
+    put(&mut bytes, 4, seconds);
+    // SAFETY: the length of struct ethtool_value.
+    unsafe { ask(device, PHYS_ID, &mut bytes, "ethtool identify") }
+}
+
+/// The address the device was made with; `None` if the driver does not know one.
+pub fn permanent_address(device: &str) -> Result<Option<Vec<u8>>> {
+    const GPERMADDR: u32 = 0x20;
+    const MAX_ADDR_LEN: usize = 32;
+    let mut bytes = vec![0; 8 + MAX_ADDR_LEN];
+    put(&mut bytes, 4, MAX_ADDR_LEN as u32);
+    // SAFETY: the longest address the kernel knows.
+    unsafe { ask(device, GPERMADDR, &mut bytes, "ethtool permanent address")? };
+    let length = (word(&bytes, 4) as usize).min(MAX_ADDR_LEN);
+    let address = bytes.get(8..8 + length).unwrap_or(&[]);
+    Ok(address.iter().any(|byte| *byte != 0).then(|| address.to_vec()))
+}
+
+/// A dump of the device's registers: the driver's version of it, and the bytes. Needs `CAP_NET_ADMIN`.
+pub fn registers(device: &str) -> Result<(u32, Vec<u8>)> {
+    const GREGS: u32 = 4;
+    let length = (driver(device)?.registers as usize).min(SLACK);
+    if length == 0 {
+        return Err(SysError::new("ethtool registers", device, Errno::EOPNOTSUPP));
+    }
+    let mut bytes = vec![0; 12 + length + SLACK];
+    put(&mut bytes, 8, u32::try_from(length).unwrap_or(0));
+    // SAFETY: as long as the driver just said, with room for many more.
+    unsafe { ask(device, GREGS, &mut bytes, "ethtool registers")? };
+    let told = (word(&bytes, 8) as usize).min(length);
+    Ok((word(&bytes, 4), bytes.get(12..12 + told).unwrap_or(&[]).to_vec()))
+}
+
+/// `struct ethtool_rxnfc` with room for what newer kernels append.
+const RXNFC: usize = 4096;
+
+/// How many receive rings hashing spreads over.
+pub fn receive_rings(device: &str) -> Result<u64> {
+    const GRXRINGS: u32 = 0x2d;
+    let mut bytes = vec![0; RXNFC];
+    // SAFETY: longer than struct ethtool_rxnfc.
+    unsafe { ask(device, GRXRINGS, &mut bytes, "ethtool receive rings")? };
+    Ok(bytes.get(8..16).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes)))
+}
+
+/// How many classification rules the device holds.
+pub fn receive_rules(device: &str) -> Result<u32> {
+    const GRXCLSRLCNT: u32 = 0x2e;
+    let mut bytes = vec![0; RXNFC];
+    // SAFETY: longer than struct ethtool_rxnfc.
+    unsafe { ask(device, GRXCLSRLCNT, &mut bytes, "ethtool receive rules")? };
+    // struct ethtool_rxnfc: command, flow type, data, struct ethtool_rx_flow_spec (168 bytes), count.
+    Ok(word(&bytes, 184))
+}
+
+/// The spreading of received packets (`ETHTOOL_GRSSH`): the table, the key, and which hash functions are on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReceiveHash {
+    /// Ring numbers, one for each value of the hash.
+    pub table: Vec<u32>,
+    /// The secret.
+    pub key: Vec<u8>,
+    /// Bits of the set [`NameSet::HashFunctions`].
+    pub function: u8,
+}
+
+/// The spreading of received packets; `EOPNOTSUPP` from devices without.
+pub fn receive_hash(device: &str) -> Result<ReceiveHash> {
+    const GRSSH: u32 = 0x46;
+    const FIXED: usize = 24;
+    let mut bytes = vec![0; FIXED];
+    // SAFETY: with no sizes stated the kernel writes the fixed part only.
+    unsafe { ask(device, GRSSH, &mut bytes, "ethtool receive hash")? };
+    let (table, key) = (word(&bytes, 8).min(1 << 16), word(&bytes, 12).min(1 << 12));
+    let mut bytes = vec![0; FIXED + table as usize * 4 + key as usize + SLACK];
+    put(&mut bytes, 8, table);
+    put(&mut bytes, 12, key);
+    // SAFETY: as long as the sizes just told, with room for many more.
+    unsafe { ask(device, GRSSH, &mut bytes, "ethtool receive hash")? };
+    let rest = bytes.get(FIXED..).unwrap_or(&[]);
+    let (table_bytes, rest) = rest.split_at_checked(table as usize * 4).unwrap_or((&[], &[]));
+    Ok(ReceiveHash {
+        table: table_bytes.chunks_exact(4).map(|bytes| word(bytes, 0)).collect(),
+        key: rest.get(..key as usize).unwrap_or(&[]).to_vec(),
+        function: bytes.get(16).copied().unwrap_or(0),
+    })
+}
+
+/// The statistics of the device's PHY, by its names.
+pub fn phy_statistics(device: &str) -> Result<Vec<(String, u64)>> {
+    numbers(device, NameSet::PhyStatistics, 0x4a)
 }
 
 /// Carrier, as the driver sees it.
@@ -203,11 +328,16 @@ pub fn names(device: &str, set: NameSet) -> Result<Vec<String>> {
 /// The driver's own statistics, by the driver's names; `EOPNOTSUPP` from devices without.
 pub fn statistics(device: &str) -> Result<Vec<(String, u64)>> {
     const GSTATS: u32 = 0x1d;
-    let names = names(device, NameSet::Statistics)?;
+    numbers(device, NameSet::Statistics, GSTATS)
+}
+
+/// A set of names and a number for each.
+fn numbers(device: &str, set: NameSet, command: u32) -> Result<Vec<(String, u64)>> {
+    let names = names(device, set)?;
     let mut bytes = vec![0; 8 + names.len() * 8 + SLACK];
     put(&mut bytes, 4, names.len() as u32);
     // SAFETY: as long as the names just counted, with room for many more.
-    unsafe { ask(device, GSTATS, &mut bytes, "ethtool statistics")? };
+    unsafe { ask(device, command, &mut bytes, "ethtool statistics")? };
     if word(&bytes, 4) as usize != names.len() {
         // Names and numbers no longer belong together.
         return Err(SysError::new("ethtool statistics", device, Errno::EAGAIN));

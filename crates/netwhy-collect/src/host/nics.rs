@@ -35,9 +35,9 @@ impl Collector {
         })
     }
 
-    /// Why there is no carrier, when the driver knows (since 5.11). Few do.
-    fn extended_state(&self, ifindex: u32) -> Result<Option<String>, CollectError> {
-        let wrong = CollectError::attribute("ethtool link state");
+    /// The number of ethtool's generic netlink family.
+    fn ethtool_family(&self) -> Result<u16, CollectError> {
+        let wrong = CollectError::attribute("generic netlink families");
         // The whole list, because asking for one family by name would load its module.
         let family = self.dump(
             Protocol::Generic,
@@ -48,7 +48,39 @@ impl Collector {
                 Ok(())
             },
         )?;
-        let family = family.ok_or_else(|| CollectError::Missing("no ethtool netlink".into()))?;
+        family.ok_or_else(|| CollectError::Missing("no ethtool netlink".into()))
+    }
+
+    /// One request of ethtool's netlink family (`ETHTOOL_MSG_*`) for a device: the attributes of the answer, empty
+    /// if it has none. `flags` are `ETHTOOL_FLAG_*`.
+    pub fn ethtool(
+        &self,
+        command: u8,
+        device: &str,
+        flags: u32,
+        fill: impl FnOnce(&mut Builder),
+    ) -> Result<Vec<u8>, CollectError> {
+        let family = self.ethtool_family()?;
+        let mut request = Builder::with_header(&[command, 1, 0, 0]);
+        request.nest(1, |header| {
+            header.str(2, device);
+            if flags != 0 {
+                header.u32(3, flags);
+            }
+        });
+        fill(&mut request);
+        let payload = request.finish()?;
+        self.netlink(Protocol::Generic, |socket| {
+            let replies = socket.request(family, 0, &payload)?;
+            let first = replies.into_iter().next();
+            Ok(first.map(|reply| reply.payload.get(HEADER..).unwrap_or(&[]).to_vec()).unwrap_or_default())
+        })
+    }
+
+    /// Why there is no carrier, when the driver knows (since 5.11). Few do.
+    fn extended_state(&self, ifindex: u32) -> Result<Option<String>, CollectError> {
+        let wrong = CollectError::attribute("ethtool link state");
+        let family = self.ethtool_family()?;
         let mut request = Builder::with_header(&[LINKSTATE_GET, 1, 0, 0]);
         request.nest(1, |header| {
             header.u32(1, ifindex);

@@ -3,6 +3,7 @@
 pub mod bpftool;
 pub mod conntrack;
 pub mod dmesg;
+pub mod ethtool;
 pub mod ip;
 pub mod iptables;
 pub mod netstat;
@@ -20,6 +21,7 @@ pub static ALL: &[&Tool] = &[
     &bpftool::TOOL,
     &conntrack::TOOL,
     &dmesg::TOOL,
+    &ethtool::TOOL,
     &ip::TOOL,
     &iptables::TOOL,
     &netstat::TOOL,

@@ -5,6 +5,7 @@
 //! "route show"; `-v` shows both outputs where they differ. A harness of its own, because this very program is
 //! started again as each tool (by the name it is called) and as the inside of the private namespaces.
 
+mod ethtool;
 mod ip;
 mod line;
 mod run;
@@ -20,7 +21,7 @@ use netwhy_sys::mount::Mount;
 
 /// Every group of lines.
 fn groups() -> Vec<Group> {
-    vec![ip::group()]
+    vec![ip::group(), ethtool::group()]
 }
 
 /// Shares of lines that must be identical or equivalent, of a hundred.
