@@ -65,6 +65,7 @@ const ONCE: &[&str] = &[
     "net.ipv4.tcp_ecn_fallback",
     "net.ipv4.tcp_fastopen",
     "net.ipv4.tcp_fwmark_accept",
+    "net.ipv4.tcp_reflect_tos",
     "net.ipv4.tcp_l3mdev_accept",
     "net.ipv4.tcp_max_orphans",
     "net.ipv4.tcp_max_syn_backlog",

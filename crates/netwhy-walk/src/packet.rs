@@ -91,16 +91,19 @@ impl Packet {
         }
     }
 
-    /// The answer to a packet as the far end would make it (SYN-ACK, datagram, echo reply), with ends exchanged.
+    /// The answer to a packet as the far end would make it (SYN-ACK, datagram, echo reply), with ends exchanged. An echo
+    /// reply takes over the type of service; the others have that of their socket, which is 0 unless somebody set it.
     pub fn reply_to(&self) -> Self {
         let icmp_type = match self.icmp_type {
             8 => 0,
             128 => 129,
             other => other,
         };
+        let echo = matches!((self.proto, icmp_type), (1, 0) | (58, 129));
         Self {
             src: self.dst,
             dst: self.src,
+            tos: if echo { self.tos } else { 0 },
             sport: if self.proto == 1 || self.proto == 58 { self.sport } else { self.dport },
             dport: if self.proto == 1 || self.proto == 58 { self.dport } else { self.sport },
             icmp_type,

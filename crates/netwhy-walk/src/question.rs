@@ -198,6 +198,10 @@ fn reply_in(world: &World<'_>, question: &Question, flow: &Flow, forward: &Path)
         } else {
             socket.and_then(|s| s.mark).unwrap_or(0)
         };
+        // The SYN-ACK then takes over the SYN's traffic class, but not its two bits of ECN (ip-sysctl, 5.10).
+        if flow.proto == Proto::Tcp && world.sysctl("net.ipv4.tcp_reflect_tos") == Some(1) {
+            answer.tos = last.tos & !3;
+        }
         return walk_all(world, &answer, Origin::Local, &setup);
     }
     let back = last.oif.or_else(|| route_device(world, last.dst));

@@ -108,6 +108,11 @@ fn prefix_len(mask: &[u8]) -> Option<u32> {
     (ones.0 == total).then_some(total)
 }
 
+/// Bytes of a hostile program may be any number: too many stay too many.
+fn in_bits(bytes: impl std::borrow::Borrow<u32>) -> u32 {
+    bytes.borrow().saturating_mul(8)
+}
+
 /// First set bit and number of bits of a mask that is one run.
 fn run_of(mask: &[u8]) -> Option<(u32, u32)> {
     let bit = |i: u32| mask.get((i / 8) as usize).is_some_and(|b| b & (0x80 >> (i % 8)) != 0);
@@ -122,7 +127,7 @@ fn shifted(data: &[u8], mask: &[u8]) -> Option<Vec<u8>> {
     let n = number(data)?;
     let (first, bits) = run_of(mask)?;
     let down = u32::try_from(mask.len()).ok()? * 8 - first - bits;
-    let v = n >> down;
+    let v = n.checked_shr(down)?;
     Some(vec![u8::try_from(v & 0xff).ok()?]).filter(|_| v <= 0xff).or_else(|| Some(v.to_be_bytes().to_vec()))
 }
 
@@ -199,7 +204,8 @@ impl<'a> Decompiler<'a> {
 
     fn put(&mut self, reg: u32, sym: Sym) {
         let (first, words) = (word(reg), sym.len.div_ceil(4).max(1));
-        self.regs.retain(|(w, s)| *w + s.len.div_ceil(4).max(1) <= first || *w >= first + words);
+        let end = |from: u32, words: u32| from.saturating_add(words);
+        self.regs.retain(|(w, s)| end(*w, s.len.div_ceil(4).max(1)) <= first || *w >= end(first, words));
         self.regs.push((first, sym));
     }
 
@@ -210,11 +216,11 @@ impl<'a> Decompiler<'a> {
 
     /// The values a concatenation of `len` bytes is made of.
     fn parts(&self, reg: u32, len: u32) -> Vec<Sym> {
-        let (mut at, end) = (word(reg), word(reg) + len.div_ceil(4));
+        let (mut at, end) = (word(reg), word(reg).saturating_add(len.div_ceil(4)));
         let mut out = Vec::new();
         while at < end {
             let Some((_, sym)) = self.regs.iter().find(|(w, _)| *w == at) else { break };
-            at += sym.len.div_ceil(4).max(1);
+            at = at.saturating_add(sym.len.div_ceil(4).max(1));
             out.push(sym.clone());
         }
         out
@@ -343,15 +349,15 @@ impl<'a> Decompiler<'a> {
     fn left(&mut self, sym: &Sym) -> (String, Ty) {
         let (words, ty) = match &sym.what {
             What::Words(w) => (w.clone(), sym.ty),
-            What::Payload(base, offset, len) => match self.field(*base, offset * 8, len * 8) {
+            What::Payload(base, offset, len) => match self.field(*base, in_bits(offset), in_bits(len)) {
                 Some((w, ty, _)) => (w, ty),
-                None => (Self::raw(*base, offset * 8, len * 8), Ty::Raw),
+                None => (Self::raw(*base, in_bits(offset), in_bits(len)), Ty::Raw),
             },
             What::Extension(kind, offset, len) => {
                 self.imply(Tells::Network);
-                match fields::exthdr(*kind, offset * 8, len * 8) {
+                match fields::exthdr(*kind, in_bits(offset), in_bits(len)) {
                     Some((header, field, ty)) => (format!("{header} {field}"), ty),
-                    None => (format!("{kind} @{},{}", offset * 8, len * 8), Ty::Raw),
+                    None => (format!("{kind} @{},{}", in_bits(offset), in_bits(len)), Ty::Raw),
                 }
             }
             What::Const(c) => (values::value(sym.ty, c, sym.big_endian, self.style), sym.ty),
@@ -587,9 +593,11 @@ impl<'a> Decompiler<'a> {
                 }
                 match fields::tcp_option_field(kind, offset, len) {
                     Some(f) => self.words(format!("tcp option {name} {f}"), Ty::Int, len),
-                    None => {
-                        self.words(format!("tcp option @{kind},{},{}", offset * 8, len * 8), Ty::Raw, len)
-                    }
+                    None => self.words(
+                        format!("tcp option @{kind},{},{}", in_bits(offset), in_bits(len)),
+                        Ty::Raw,
+                        len,
+                    ),
                 }
             }
             0 => {
@@ -686,17 +694,17 @@ impl<'a> Decompiler<'a> {
         // The first bytes of an address: a prefix.
         if let What::Payload(base, offset, len) = &sym.what
             && matches!(op, CmpOp::Eq | CmpOp::Neq)
-            && let Some((words, ty, Some(width))) = self.field(*base, offset * 8, len * 8)
+            && let Some((words, ty, Some(width))) = self.field(*base, in_bits(offset), in_bits(len))
         {
             let mut whole = data.to_vec();
             whole.resize((width / 8) as usize, 0);
             let value = self.value(ty, &whole, false);
-            self.say(format!("{words} {sign}{value}/{}", len * 8));
+            self.say(format!("{words} {sign}{value}/{}", in_bits(len)));
             return 0;
         }
         // Two fields side by side, compared at once.
         if let (What::Payload(base, offset, len), CmpOp::Eq) = (&sym.what, op)
-            && let Some(parts) = self.neighbours(*base, offset * 8, len * 8)
+            && let Some(parts) = self.neighbours(*base, in_bits(offset), in_bits(len))
         {
             for (at, bits) in parts {
                 let part = Sym { what: What::Payload(*base, at / 8, bits / 8), len: bits / 8, ..sym.clone() };
@@ -750,8 +758,8 @@ impl<'a> Decompiler<'a> {
         if let What::Payload(base, offset, _) = &sym.what
             && let Some((first, bits)) = run_of(mask)
         {
-            if let Some((words, ty, None)) = self.field(*base, offset * 8 + first, bits) {
-                let whole = sym.len * 8 == bits;
+            if let Some((words, ty, None)) = self.field(*base, in_bits(offset).saturating_add(first), bits) {
+                let whole = in_bits(sym.len) == bits;
                 if !whole {
                     let value = shifted(data, mask).unwrap_or_else(|| data.to_vec());
                     self.say(format!("{words} {sign}{}", self.value(ty, &value, false)));
@@ -759,7 +767,7 @@ impl<'a> Decompiler<'a> {
                 }
             }
             if let (Some((words, ty @ (Ty::Ip4 | Ty::Ip6 | Ty::Mac), None)), Some(len)) =
-                (self.field(*base, offset * 8, sym.len * 8), prefix_len(mask))
+                (self.field(*base, in_bits(offset), in_bits(sym.len)), prefix_len(mask))
                 && matches!(op, CmpOp::Eq | CmpOp::Neq)
                 && ty != Ty::Mac
             {
@@ -769,7 +777,8 @@ impl<'a> Decompiler<'a> {
         }
         if let What::Extension(kind, offset, _) = &sym.what
             && let Some((first, bits)) = run_of(mask)
-            && let Some((header, field, ty)) = fields::exthdr(*kind, offset * 8 + first, bits)
+            && let Some((header, field, ty)) =
+                fields::exthdr(*kind, in_bits(offset).saturating_add(first), bits)
             && let Some(value) = shifted(data, mask)
         {
             self.imply(Tells::Network);
@@ -832,7 +841,7 @@ impl<'a> Decompiler<'a> {
             // A masked field of its own, such as dscp.
             let masked = match (&part.what, &part.mask) {
                 (What::Payload(base, offset, _), Some((mask, xor))) if is_zero(xor) => run_of(mask)
-                    .and_then(|(first, bits)| self.field(*base, offset * 8 + first, bits))
+                    .and_then(|(first, bits)| self.field(*base, in_bits(offset).saturating_add(first), bits))
                     .filter(|f| f.2.is_none()),
                 _ => None,
             };
@@ -1078,7 +1087,9 @@ impl<'a> Decompiler<'a> {
                 let name = fields::tcp_option(*hdr_type);
                 match fields::tcp_option_field(*hdr_type, *offset, *len) {
                     Some(f) => format!("tcp option {name} {f} set {value}"),
-                    None => format!("tcp option @{hdr_type},{},{} set {value}", offset * 8, len * 8),
+                    None => {
+                        format!("tcp option @{hdr_type},{},{} set {value}", in_bits(offset), in_bits(len))
+                    }
                 }
             }
             Expr::ExthdrReset { hdr_type, .. } => {
@@ -1338,16 +1349,16 @@ impl<'a> Decompiler<'a> {
         {
             let changed: Vec<u8> = mask.iter().map(|m| !m).collect();
             if let Some((first, bits)) = run_of(&changed)
-                && let Some((words, ty, None)) = self.field(base, offset * 8 + first, bits)
+                && let Some((words, ty, None)) = self.field(base, in_bits(offset).saturating_add(first), bits)
                 && let Some(value) = shifted(xor, &changed)
             {
                 return format!("{words} set {}", self.value(ty, &value, false));
             }
         }
-        match self.field(base, offset * 8, len * 8) {
+        match self.field(base, in_bits(offset), in_bits(len)) {
             Some((words, ty, None)) => format!("{words} set {}", self.operand(sreg, ty)),
             _ => {
-                let raw = Self::raw(base, offset * 8, len * 8);
+                let raw = Self::raw(base, in_bits(offset), in_bits(len));
                 format!("{raw} set {}", self.operand(sreg, Ty::Raw))
             }
         }
