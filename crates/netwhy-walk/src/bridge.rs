@@ -10,6 +10,9 @@ use crate::path::{Action, End, Stage};
 use crate::skb::Skb;
 use crate::walk::Walk;
 
+/// Hooks of ebtables' filter table and their priorities (linux/netfilter_bridge.h, `enum nf_br_hook_priorities`).
+const EBTABLES_FILTER: [(u32, i32); 3] = [(hooks::INPUT, -200), (hooks::FORWARD, -200), (hooks::OUTPUT, 200)];
+
 fn port_locus(bridge: &Link, port: &Link, state: &str) -> Locus {
     Locus::BridgePort { bridge: bridge.name.clone(), port: port.name.clone(), state: state.into() }
 }
@@ -219,7 +222,8 @@ impl<'a> Walk<'a, '_> {
             .as_ref()
             .filter(|b| b.vlan_filtering)
             .map(|b| bridge.bridge_port.as_ref().and_then(pvid).unwrap_or(b.default_pvid));
-        let out = self.fdb_port(skb, bridge, vlan, mac.and_then(parse_mac));
+        let mac = mac.and_then(parse_mac).or_else(|| skb.p.mac_dst.clone());
+        let out = self.fdb_port(skb, bridge, vlan, mac);
         let ports: Vec<&Link> = self
             .w
             .links
@@ -280,9 +284,20 @@ impl<'a> Walk<'a, '_> {
         chains.sort_by_key(|c| c.hook.as_ref().map_or(0, |h| h.priority));
         let mut hook = Hook::new(num, iif, oif);
         hook.stage = Stage::Bridge;
+        // ebtables has its place among them; which of two with the same priority was made first is not known.
+        let ebtables = EBTABLES_FILTER.iter().find(|(at, _)| *at == num).map(|(_, priority)| *priority);
+        let mut pending = ebtables;
         for chain in chains {
+            let priority = chain.hook.as_ref().map_or(0, |h| h.priority);
+            if pending.is_some_and(|own| own < priority) {
+                pending = None;
+                self.ebtables(skb, &hook)?;
+            }
             self.nft_base_chain(skb, chain, &hook)?;
         }
-        self.ebtables(skb, &hook)
+        if pending.is_some() {
+            self.ebtables(skb, &hook)?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use netwhy_facts::Locus;
 use netwhy_facts::link::Link;
 use netwhy_facts::neigh::Nud;
 use netwhy_facts::nft::NftFamily;
-use netwhy_facts::tc::TcFilter;
+use netwhy_facts::tc::{TcAction, TcFilter};
 
 use crate::hooks::Hook;
 use crate::path::{Action, End, Stage};
@@ -17,6 +17,8 @@ use crate::walk::Walk;
 const CLSACT_INGRESS: u32 = 0xffff_fff2;
 const CLSACT_EGRESS: u32 = 0xffff_fff3;
 const INGRESS: u32 = 0xffff_0000;
+/// How often a packet may be redirected by mirred.
+const MOST_REDIRECTIONS: u32 = 4;
 
 impl<'a> Walk<'a, '_> {
     fn link_locus(link: &Link) -> Locus {
@@ -211,16 +213,7 @@ impl<'a> Walk<'a, '_> {
             let mut go_on = false;
             for a in &f.actions {
                 match (a.kind.as_str(), a.control.as_str()) {
-                    ("mirred", c) if c.contains("redirect") => {
-                        let to = format!("another device (mirred on {dev})");
-                        self.step(
-                            stage,
-                            format!("tc filter on {dev} redirects"),
-                            Some(locus.clone()),
-                            Action::Stolen { to: to.clone() },
-                        );
-                        return Err(End::Stolen { to, locus: Some(locus) });
-                    }
+                    ("mirred", "redirect") => return Err(self.redirect(skb, a, stage, locus)),
                     (_, "shot" | "drop") if a.kind != "police" => {
                         self.step(
                             stage,
@@ -252,6 +245,67 @@ impl<'a> Walk<'a, '_> {
             }
         }
         Ok(())
+    }
+
+    /// A filter sends the frame out by another device, or lets it come in there, with its link-layer addresses as they
+    /// are (`linux/tc_act/tc_mirred.h`).
+    fn redirect(&mut self, skb: &mut Skb, action: &TcAction, stage: Stage, locus: Locus) -> End {
+        let target = action.options.get("dev").and_then(|dev| dev.parse::<u32>().ok());
+        let link = target.filter(|index| *index != 0).and_then(|index| self.w.link(index));
+        let incoming = action.options.get("direction").map(String::as_str) == Some("ingress");
+        let Some(link) = link else {
+            let to = "another device (mirred)".to_string();
+            let action = Action::Stolen { to: to.clone() };
+            self.step(stage, "tc filter redirects".into(), Some(locus.clone()), action);
+            return End::Stolen { to, locus: Some(locus) };
+        };
+        // The kernel lets no packet be redirected for ever: one that was is dropped the fifth time.
+        self.redirected += 1;
+        if !link.is_up() || self.redirected > MOST_REDIRECTIONS {
+            let why = if link.is_up() { "once too often" } else { "which is down" };
+            let text = format!("tc filter redirects to {}, {why}", link.name);
+            self.step(stage, text, Some(locus.clone()), Action::Drop);
+            return End::Dropped { locus };
+        }
+        let how = if incoming { "as if it came in by" } else { "out by" };
+        let text = format!("tc filter redirects the frame {how} {}", link.name);
+        self.step(stage, text, Some(locus), Action::Pass);
+        skb.has_mac = true;
+        let end = if incoming {
+            skb.has_sk = false;
+            self.arriving(skb, link.index)
+        } else {
+            self.redirected_out(skb, link)
+        };
+        match end {
+            Ok(end) | Err(end) => end,
+        }
+    }
+
+    fn redirected_out(&mut self, skb: &mut Skb, link: &'a Link) -> Result<End, End> {
+        self.egress(skb, link.index)?;
+        skb.p.oif = Some(link.index);
+        if link.is_loopback() {
+            return self.arriving(skb, link.index);
+        }
+        let dev = self.beneath(skb, link, None)?;
+        self.step(Stage::Link, format!("sent through {dev}"), None, Action::Send);
+        Ok(End::Sent { dev, next_hop: None })
+    }
+
+    /// The device a frame really leaves by: a bridge's port, or what carries a virtual device.
+    fn beneath(&mut self, skb: &mut Skb, link: &'a Link, mac: Option<&str>) -> Result<String, End> {
+        if link.bridge.is_some() || link.kind.as_deref() == Some("bridge") {
+            return self.bridge_output(skb, link, mac);
+        }
+        if let (Some("vlan" | "macvlan" | "ipvlan"), Some(lower), None) =
+            (link.kind.as_deref(), link.lower, link.peer_netns)
+        {
+            let text = format!("{} sends through {}", link.name, self.w.dev_name(lower));
+            self.step(Stage::Link, text, None, Action::Pass);
+            self.egress(skb, lower)?;
+        }
+        Ok(link.name.clone())
     }
 
     /// The neighbour toward the next hop, then the device.
@@ -301,18 +355,10 @@ impl<'a> Walk<'a, '_> {
         skb.p.mac_dst = mac.as_deref().and_then(parse_mac);
         skb.p.mac_src = link.and_then(|l| parse_mac(&l.mac));
         self.egress(skb, index)?;
-        let mut out = dev;
-        if let Some(link) = link {
-            if link.bridge.is_some() || link.kind.as_deref() == Some("bridge") {
-                out = self.bridge_output(skb, link, mac.as_deref())?;
-            } else if let (Some("vlan" | "macvlan" | "ipvlan"), Some(lower), None) =
-                (link.kind.as_deref(), link.lower, link.peer_netns)
-            {
-                let text = format!("{} sends through {}", link.name, self.w.dev_name(lower));
-                self.step(Stage::Link, text, None, Action::Pass);
-                self.egress(skb, lower)?;
-            }
-        }
+        let out = match link {
+            Some(link) => self.beneath(skb, link, mac.as_deref())?,
+            None => dev,
+        };
         skb.p.oif = Some(index);
         let next_hop = (!multicast).then_some(next);
         self.step(Stage::Link, format!("sent through {out} toward {next}"), None, Action::Send);

@@ -52,6 +52,8 @@ pub(crate) struct Walk<'a, 'o> {
     route: Option<Dst>,
     /// Rules left to run.
     pub(crate) budget: u32,
+    /// How often tc filters redirected the packet.
+    pub(crate) redirected: u32,
     /// Elements added by rules on this walk: table, set, key.
     pub(crate) added: Vec<(String, String, Vec<u8>)>,
     pub(crate) expected: Vec<CtEntry>,
@@ -80,6 +82,7 @@ pub(crate) fn run<'a>(
         keys: Vec::new(),
         route: None,
         budget: RULE_BUDGET,
+        redirected: 0,
         added: Vec::new(),
         expected: setup.expected.clone(),
         waiting: setup.waiting.clone(),
@@ -264,7 +267,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// A packet that arrives on a device.
-    fn arriving(&mut self, skb: &mut Skb, index: u32) -> Result<End, End> {
+    pub(crate) fn arriving(&mut self, skb: &mut Skb, index: u32) -> Result<End, End> {
         self.ingress(skb, index)?;
         let mut iif = index;
         if let Some(vid) = skb.p.vlan {
