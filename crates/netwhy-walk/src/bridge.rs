@@ -117,7 +117,8 @@ impl<'a> Walk<'a, '_> {
             skb.physout = out;
             self.run_hook(skb, &Hook::new(hooks::FORWARD, Some(bridge.index), Some(bridge.index)))?;
         }
-        self.bridge_hook(skb, hooks::POSTROUTING, Some(port.index), out)?;
+        // At this hook the kernel no longer tells where the frame came from.
+        self.bridge_hook(skb, hooks::POSTROUTING, None, out)?;
         if filtered {
             self.run_hook(skb, &Hook::new(hooks::POSTROUTING, None, Some(bridge.index)))?;
         }
@@ -268,20 +269,19 @@ impl<'a> Walk<'a, '_> {
         iif: Option<u32>,
         oif: Option<u32>,
     ) -> Result<(), End> {
-        let mut chains: Vec<_> = self
+        let listed: Vec<_> = self
             .w
             .nft
             .map(|n| n.chains.as_slice())
             .unwrap_or_default()
             .iter()
-            .rev()
             .filter(|c| {
                 c.family == NftFamily::Bridge
                     && c.hook.as_ref().is_some_and(|h| h.num == num)
                     && !self.nft_dormant(c)
             })
             .collect();
-        chains.sort_by_key(|c| c.hook.as_ref().map_or(0, |h| h.priority));
+        let chains = self.chains_in_order(listed, Stage::Bridge);
         let mut hook = Hook::new(num, iif, oif);
         hook.stage = Stage::Bridge;
         // ebtables has its place among them; which of two with the same priority was made first is not known.

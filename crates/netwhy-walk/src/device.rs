@@ -122,13 +122,12 @@ impl<'a> Walk<'a, '_> {
     /// nftables chains of family netdev (and inet ingress) on a device.
     fn netdev_hook(&mut self, skb: &mut Skb, index: u32, ingress: bool) -> Result<(), End> {
         let name = self.w.dev_name(index);
-        let mut chains: Vec<_> = self
+        let listed: Vec<_> = self
             .w
             .nft
             .map(|n| n.chains.as_slice())
             .unwrap_or_default()
             .iter()
-            .rev()
             .filter(|c| {
                 c.hook.as_ref().is_some_and(|h| {
                     h.devices.contains(&name)
@@ -140,10 +139,11 @@ impl<'a> Walk<'a, '_> {
                 }) && !self.nft_dormant(c)
             })
             .collect();
-        chains.sort_by_key(|c| c.hook.as_ref().map_or(0, |h| h.priority));
+        let stage = if ingress { Stage::NetdevIngress } else { Stage::NetdevEgress };
+        let chains = self.chains_in_order(listed, stage);
         let hook = Hook {
             num: 100 + u32::from(!ingress),
-            stage: if ingress { Stage::NetdevIngress } else { Stage::NetdevEgress },
+            stage,
             iif: Some(index).filter(|_| ingress),
             oif: Some(index).filter(|_| !ingress),
             with_link_header: !ingress,

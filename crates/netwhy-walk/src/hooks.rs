@@ -188,7 +188,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// What hangs at an IP hook, in order.
-    fn entries(&self, skb: &Skb, hook: u32) -> Vec<Entry<'a>> {
+    fn entries(&mut self, skb: &Skb, hook: u32, stage: Stage) -> Vec<Entry<'a>> {
         let mut list: Vec<(i32, Entry<'a>)> = Vec::new();
         if self.tracking(skb.v6()) && matches!(hook, PREROUTING | OUTPUT) {
             list.push((-400, Entry::Defrag));
@@ -198,12 +198,14 @@ impl<'a> Walk<'a, '_> {
         if hook != FORWARD && self.nat_hooked(skb.v6()) {
             list.push((nat, Entry::Nat));
         }
-        // Of hooks with one priority the kernel runs the newest first.
-        for chain in self.nft_chains().iter().rev() {
-            if self.nft_hooked(chain, skb, hook) && chain.chain_type.as_deref() != Some("nat") {
-                let priority = chain.hook.as_ref().map_or(0, |h| h.priority);
-                list.push((priority, Entry::Nft(chain)));
-            }
+        let listed = self
+            .nft_chains()
+            .iter()
+            .filter(|c| self.nft_hooked(c, skb, hook) && c.chain_type.as_deref() != Some("nat"))
+            .collect();
+        for chain in self.chains_in_order(listed, stage) {
+            let priority = chain.hook.as_ref().map_or(0, |h| h.priority);
+            list.push((priority, Entry::Nft(chain)));
         }
         for table in self.xt_tables(skb.v6()) {
             if xt_hooked(&table.name, hook) {
@@ -225,7 +227,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Runs an IP hook.
     pub(crate) fn run_hook(&mut self, skb: &mut Skb, hook: &Hook) -> Result<(), End> {
-        for entry in self.entries(skb, hook.num) {
+        for entry in self.entries(skb, hook.num, hook.stage) {
             match entry {
                 Entry::Defrag => {}
                 Entry::Track => self.track(skb, hook)?,

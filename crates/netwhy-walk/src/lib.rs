@@ -17,6 +17,7 @@ mod hooks;
 mod nat;
 mod nft;
 mod oracle;
+mod order;
 pub mod packet;
 pub mod path;
 mod question;

@@ -161,17 +161,30 @@ fn rule(rng: &mut Rng) -> String {
 /// Chains in the order they are made: of two with the same priority the later one comes first.
 fn ruleset(rng: &mut Rng) -> String {
     let mut text = String::from("flush ruleset\n");
-    for n in 0..2 + rng.below(5) {
+    // Where all have one place, only the order in which they were made tells what is first.
+    let one_place = rng.chance(50).then(|| rng.word("prerouting forward postrouting").to_owned());
+    let most = if one_place.is_some() { 3 } else { 5 };
+    for n in 0..2 + rng.below(most) {
         let hook = rng.word("prerouting prerouting forward forward forward postrouting input output");
-        let priority = rng.word("-300 -200 -1 0 0 0 1 200 300");
+        let hook = one_place.as_deref().unwrap_or(hook);
+        let priority = if one_place.is_some() { "0" } else { rng.word("-300 -200 -1 0 0 0 1 200 300") };
         let policy = if rng.chance(8) { "drop" } else { "accept" };
-        let table = rng.word("t u");
+        // Beside another table's chains nothing tells which is newer: few such orders, so that all can be tried.
+        let table = if one_place.is_some() { if n < 2 { "t" } else { "u" } } else { rng.word("t u") };
         text.push_str(&format!("table bridge {table} {{\n\tchain c{n} {{\n"));
         text.push_str(&format!("\t\ttype filter hook {hook} priority {priority}; policy {policy};\n"));
         // What tells that all is done passes whatever the rules say.
         text.push_str("\t\tmeta protocol 0x88b5 accept\n");
         for _ in 0..1 + rng.below(4) {
-            text.push_str(&rule(rng));
+            match &one_place {
+                Some(_) => {
+                    let (is, sets) = (rng.word("0 1 2"), rng.word("1 2 3"));
+                    let verdict =
+                        if rng.chance(40) { "drop".to_owned() } else { format!("meta mark set {sets}") };
+                    text.push_str(&format!("\t\tmeta mark {is} {verdict}\n"));
+                }
+                None => text.push_str(&rule(rng)),
+            }
         }
         text.push_str("\t}\n}\n");
     }
@@ -199,6 +212,10 @@ fn filters(rng: &mut Rng) -> Vec<String> {
             "mirred egress mirror dev p2",
         ]);
         lines.push(format!("filter add dev {dev} {side} pref {} {test} action {action}", 10 * (n + 1)));
+    }
+    // Where a copy goes on from is not followed.
+    if lines.iter().any(|line| line.contains(" mirror ")) {
+        lines.retain(|line| !line.contains("dev p2 egress"));
     }
     lines
 }
@@ -313,6 +330,7 @@ fn the_walker_says_what_a_bridge_and_its_filters_do() {
         }
     }
     println!("{cases} frames, {moved} redirected, {open} not decided");
-    assert!(open * 10 < cases, "{open} of {cases} were not decided");
+    // In half of the rounds the order of two tables' chains is left open on purpose.
+    assert!(open * 5 < cases, "{open} of {cases} were not decided");
     assert!(moved > 0, "no frame was redirected");
 }
