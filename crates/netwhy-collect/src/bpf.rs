@@ -183,7 +183,8 @@ fn links() -> Result<Option<Vec<LinkInfo>>, CollectError> {
         match Object::Link.open(id).and_then(|fd| bpf::link_info(fd.as_fd())) {
             Ok(link) => links.push(link),
             // It went away between the two calls.
-            Err(error) if error.errno == Errno::ENOENT => {}
+            // Gone since it was listed, or not quite there yet.
+            Err(error) if matches!(error.errno, Errno::ENOENT | Errno::EAGAIN) => {}
             Err(error) => return Err(error.into()),
         }
     }
