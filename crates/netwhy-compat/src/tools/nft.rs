@@ -1,8 +1,11 @@
 //! `nft`: lists and changes the nftables ruleset, and follows what happens to it.
 
+mod json;
 mod list;
 mod options;
 mod style;
+mod syntax;
+mod token;
 
 use crate::{Session, Tool, ToolError};
 
@@ -13,7 +16,6 @@ pub static TOOL: Tool =
 fn run(session: &mut Session<'_>, args: &[String]) -> Result<u8, ToolError> {
     let Some(options) = options::parse(session, args)? else { return Ok(0) };
     let later = [
-        (options.json, "-j"),
         (options.echo, "-e"),
         (options.check, "-c"),
         (options.file.is_some(), "-f"),

@@ -153,17 +153,17 @@ fn parse(text: &str, words: &[&str]) -> Result<Wanted, ToolError> {
 }
 
 impl Wanted {
-    fn table(&self, family: NftFamily, name: &str) -> bool {
+    pub(super) fn table(&self, family: NftFamily, name: &str) -> bool {
         self.family.is_none_or(|wanted| wanted == family)
             && self.table.as_deref().is_none_or(|wanted| wanted == name)
     }
 
-    fn is_named(&self, name: &str) -> bool {
+    pub(super) fn is_named(&self, name: &str) -> bool {
         self.name.as_deref().is_none_or(|wanted| wanted == name)
     }
 
     /// Whether a set is listed with its elements.
-    fn set(&self, set: &NftSet) -> bool {
+    pub(super) fn set(&self, set: &NftSet) -> bool {
         // Anonymous sets stand in their rules.
         let listed = match self.what {
             What::Ruleset | What::Table => true,
@@ -190,7 +190,11 @@ pub(super) fn run(session: &mut Session<'_>, options: &Options, words: &[&str]) 
     let style = Words::new(&collector, options);
     let mut lister = Lister { listing, options, style, wanted };
     lister.sort();
-    lister.write(session.out)?;
+    if options.json {
+        super::json::write(&lister, session.out)?;
+    } else {
+        lister.write(session.out)?;
+    }
     Ok(0)
 }
 
@@ -218,11 +222,11 @@ fn found(listing: &NftListing, wanted: &Wanted, text: &str) -> Result<(), ToolEr
 }
 
 /// Writes a listing.
-struct Lister<'a> {
-    listing: NftListing,
-    options: &'a Options,
-    style: Words,
-    wanted: Wanted,
+pub(super) struct Lister<'a> {
+    pub(super) listing: NftListing,
+    pub(super) options: &'a Options,
+    pub(super) style: Words,
+    pub(super) wanted: Wanted,
 }
 
 impl Lister<'_> {
@@ -601,7 +605,7 @@ fn object_lines(object: &NftObject, state: bool) -> (&'static str, Vec<String>) 
 }
 
 /// The name of a protocol's state (`CTA_TIMEOUT_TCP_*`, `CTA_TIMEOUT_UDP_*`) and the seconds the kernel gives it.
-fn timeout_state(l4proto: u8, state: u16) -> Option<(&'static str, u32)> {
+pub(super) fn timeout_state(l4proto: u8, state: u16) -> Option<(&'static str, u32)> {
     let table: &[(&str, u32)] = match l4proto {
         6 => &[
             ("syn_sent", 120),
