@@ -8,11 +8,14 @@
 //!     .commit(&mut socket)?;
 //! ```
 
+mod expr;
 mod rule;
 mod set;
+mod transaction;
 
 pub use rule::{Expressions, Refuse};
 pub use set::{Element, KeyType, Verdict};
+pub use transaction::{BaseHook, ElementSpec, Place, SetSpec, Transaction};
 
 use netwhy_sys::netlink::{BatchMessage, NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, Socket};
 use netwhy_wire::netlink::{Attributes, Builder};

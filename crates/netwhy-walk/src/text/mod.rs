@@ -4,6 +4,7 @@ pub(crate) mod element;
 pub(crate) mod fields;
 pub(crate) mod listing;
 pub(crate) mod nft;
+pub mod parse;
 mod typeof_;
 pub(crate) mod values;
 pub(crate) mod xt;

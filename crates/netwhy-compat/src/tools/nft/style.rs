@@ -121,6 +121,27 @@ pub(super) fn priority(family: NftFamily, hook: &str, number: i32, numeric: bool
     }
 }
 
+/// The number of a priority's name.
+pub(super) fn priority_number(family: NftFamily, word: &str) -> Option<i32> {
+    table(family).iter().find(|(_, name)| *name == word).map(|(base, _)| *base)
+}
+
+/// The number of a hook's word in a family.
+pub(super) fn hook_number(family: NftFamily, word: &str) -> Option<u32> {
+    Some(match (family, word) {
+        (NftFamily::Netdev, "ingress") | (NftFamily::Arp, "input") => 0,
+        (NftFamily::Netdev, "egress") | (NftFamily::Arp, "output") => 1,
+        (NftFamily::Netdev | NftFamily::Arp, _) => return None,
+        (_, "prerouting") => 0,
+        (_, "input") => 1,
+        (_, "forward") => 2,
+        (_, "output") => 3,
+        (_, "postrouting") => 4,
+        (NftFamily::Inet, "ingress") => 5,
+        _ => return None,
+    })
+}
+
 /// The word of a chain's hook.
 pub(super) fn hook(chain: &NftChain) -> &'static str {
     netwhy_walk::text::hook_name(chain)

@@ -79,12 +79,6 @@ impl Reader {
         self.tokens.get(self.at + by)
     }
 
-    pub(super) fn next(&mut self) -> Option<Token> {
-        let token = self.tokens.get(self.at).cloned();
-        self.at += usize::from(token.is_some());
-        token
-    }
-
     pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(self.peek(), Some(Token::Word(found)) if found == word)
     }
@@ -1006,13 +1000,14 @@ fn is_named(left: &Value) -> bool {
 /// Changes a value, or every value of a set, the keys of a map among them.
 fn each_value(value: &mut Value, change: &dyn Fn(&mut Value)) {
     match value {
-        Value::Object(object) => match object.get_mut("set").or(None) {
-            Some(Value::Array(all)) => all.iter_mut().for_each(|one| match one {
-                Value::Array(pair) => pair.iter_mut().take(1).for_each(change),
-                one => change(one),
-            }),
-            _ => {}
-        },
+        Value::Object(object) => {
+            if let Some(Value::Array(all)) = object.get_mut("set") {
+                all.iter_mut().for_each(|one| match one {
+                    Value::Array(pair) => pair.iter_mut().take(1).for_each(change),
+                    one => change(one),
+                });
+            }
+        }
         value => change(value),
     }
 }
