@@ -1,5 +1,8 @@
 //! A rule's statements, as libnftables' JSON has them, into the kernel's expressions and the anonymous sets
 //! they refer to.
+//!
+//! Longer than 1,000 lines because every statement reads and writes the one state of what the rule already
+//! says about its packets' protocols.
 
 use netwhy_change::nft::{ElementSpec, SetSpec};
 use netwhy_facts::nft::{BitwiseOp, CmpOp, Data, Expr, NftFamily, NftVerdict, PayloadBase};

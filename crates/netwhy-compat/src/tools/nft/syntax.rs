@@ -1,4 +1,6 @@
 //! Rules from nft's words to libnftables' JSON, in which `-j` writes them and from which they are made.
+//!
+//! Longer than 1,000 lines because it is one grammar, a function for each of its words.
 
 use serde_json::{Map, Value, json};
 
