@@ -100,6 +100,12 @@ pub fn ev_process(p: &Process) -> Evidence {
     .command(format!("ps -o pid,stat,wchan:30,comm -p {}", p.pid))
 }
 
+/// Whether the process waits in the freezer of its control group: cgroup.freeze (do_freezer_trap), or freezer.state of
+/// the older hierarchy (__refrigerator).
+pub fn frozen(p: &Process) -> bool {
+    p.wchan.value().is_some_and(|place| matches!(place.as_str(), "do_freezer_trap" | "__refrigerator"))
+}
+
 /// A state letter of proc(5) in words.
 pub fn state_words(state: char) -> &'static str {
     match state {

@@ -5,11 +5,12 @@
 //! accept queue is full. UDP requests get no answer.
 //!
 //! ## What happens
-//! Every process that holds the socket is stopped by a signal (SIGSTOP, SIGTSTP, a full terminal) or by a debugger.
+//! Every process that holds the socket is stopped by a signal (SIGSTOP, SIGTSTP, a full terminal), by a debugger, or
+//! frozen with its control group (a paused container).
 //! Its queue fills and nobody empties it.
 //!
 //! ## How netwhy knows
-//! /proc/PID/stat says T or t for each of them, and connections or datagrams wait in the queue.
+//! /proc/PID/stat says T or t for each of them, or /proc/PID/wchan that they wait in the freezer, and connections or datagrams wait in the queue.
 //!
 //! ## Look-alikes
 //! A process at its descriptor limit (fd-limit-process), or blocked in the kernel or on a lock (svc-stuck): it is not in
@@ -28,7 +29,7 @@ use netwhy_facts::{Locus, Proto};
 use crate::case::Case;
 use crate::cause::{Cause, Finding, Layer, Scope, Verdict};
 use crate::evidence::Evidence;
-use crate::fix::Fix;
+use crate::fix::{Fix, quote};
 use crate::service;
 
 /// The cause.
@@ -66,7 +67,7 @@ fn judge(case: &Case<'_>) -> Verdict {
             }
             Err(_) => continue,
         };
-        if !processes.iter().all(|p| matches!(p.state, 'T' | 't')) {
+        if !processes.iter().all(|p| matches!(p.state, 'T' | 't') || service::frozen(p)) {
             continue;
         }
         let Some(p) = processes.first() else { continue };
@@ -78,7 +79,11 @@ fn judge(case: &Case<'_>) -> Verdict {
                 p.comm,
                 p.pid,
                 s.local_text(),
-                service::state_words(p.state),
+                if service::frozen(p) {
+                    "frozen in its control group"
+                } else {
+                    service::state_words(p.state)
+                },
                 s.rqueue
             ),
         );
@@ -96,7 +101,9 @@ fn judge(case: &Case<'_>) -> Verdict {
         }
         let pids: Vec<String> = processes.iter().map(|p| p.pid.to_string()).collect();
         let pids = pids.join(" ");
-        finding = if processes.iter().any(|p| p.state == 't') {
+        finding = if service::frozen(p) {
+            finding.fix(thaw(p))
+        } else if processes.iter().any(|p| p.state == 't') {
             finding.fix(Fix::act(format!(
                 "detach the debugger or tracer: grep TracerPid /proc/{}/status",
                 p.pid
@@ -117,6 +124,23 @@ fn judge(case: &Case<'_>) -> Verdict {
         );
     }
     Verdict::several(verdicts)
+}
+
+/// How to let a frozen control group go on.
+fn thaw(p: &netwhy_facts::process::Process) -> Fix {
+    match p.cgroup.value().filter(|path| path.starts_with('/')) {
+        Some(path) if p.wchan.value().is_some_and(|w| w == "do_freezer_trap") => {
+            let file = quote(&format!("/sys/fs/cgroup{}/cgroup.freeze", path.trim_end_matches('/')));
+            Fix::run(
+                "let the control group go on (docker unpause, or whoever froze it)",
+                format!("echo 0 > {file}"),
+                format!("echo 1 > {file}"),
+            )
+        }
+        _ => {
+            Fix::act(format!("thaw the control group of pid {} (docker unpause, or whoever froze it)", p.pid))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -181,5 +205,16 @@ mod tests {
             .sockets(vec![listener("0.0.0.0", 80, 1, 4)])
             .denied::<Processes>("CAP_SYS_PTRACE");
         unknown(scene.judge(&CAUSE));
+    }
+
+    #[test]
+    fn a_frozen_control_group_is_stopped_too() {
+        let mut p = process('S');
+        p.wchan = netwhy_facts::Reading::known("do_freezer_trap".into(), "test", 1);
+        p.cgroup = netwhy_facts::Reading::known("/system.slice/web.scope".into(), "test", 1);
+        let scene = Scene::inbound("203.0.113.2", 80).sockets(vec![listener("0.0.0.0", 80, 2, 4)]).process(p);
+        let f = proven(scene.judge(&CAUSE));
+        assert!(f.summary.contains("frozen in its control group"), "{}", f.summary);
+        assert_eq!(f.fix[0].command, "echo 0 > /sys/fs/cgroup/system.slice/web.scope/cgroup.freeze");
     }
 }

@@ -46,6 +46,10 @@ pub static CAUSE: Cause = Cause {
 
 /// What every thread of the process waits for, when it is not for connections.
 fn blocked(p: &Process) -> Option<String> {
+    // A matter of its control group (svc-stopped).
+    if service::frozen(p) {
+        return None;
+    }
     if p.state == 'D' {
         let place = p.wchan.value().filter(|w| !matches!(w.as_str(), "" | "0"));
         let place = place.map(|w| format!(" in {w}")).unwrap_or_default();
