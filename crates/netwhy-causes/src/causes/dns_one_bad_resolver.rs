@@ -61,7 +61,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         let turn = turns.iter().find(|(first, ..)| first == server);
         let when = match turn {
             Some((_, _, us)) => format!(
-                "one lookup of {} begins with it (options rotate) and takes {:.1} s",
+                "one of {} lookups begins with it (options rotate) and takes {:.1} s",
                 turns.len(),
                 seconds(*us)
             ),
@@ -75,7 +75,10 @@ fn judge(case: &Case<'_>) -> Verdict {
             .evidence(names.evidence(*server))
             .evidence(names.evidence(better))
             .evidence(names.ev_application())
-            .fix(Fix::act(format!("repair {server}, or put it behind {better} in {}", names.resolver.file)))
+            .fix(Fix::act(match turn {
+                Some(_) => format!("repair {server}, or take it out of {}", names.resolver.file),
+                None => format!("repair {server}, or put it behind {better} in {}", names.resolver.file),
+            }))
             .verify(format!("dig @{server} {}", quote(&names.answers.name)))
             .proven()
     });

@@ -118,7 +118,10 @@ fn judge(case: &Case<'_>) -> Verdict {
             .value(2)
             .command("grep Seccomp /proc/self/status")
     }))
-    .fix(Fix::act("read the denial (ausearch -m AVC -ts recent; dmesg) and allow what the program needs in its policy"))
+    .fix(Fix::act(match module {
+        "seccomp" => "allow connect in the seccomp filter of whoever started this: the container's profile (--security-opt seccomp=), or SystemCallFilter= of the systemd unit",
+        _ => "read the denial (ausearch -m AVC -ts recent; dmesg) and allow what the program needs in its policy",
+    }))
     .verify(case.ask_again())
     .proven_if(denial.is_some() || event || (call.is_some() && filtered))
 }

@@ -131,7 +131,13 @@ fn found(case: &Case<'_>, socket: &Socket, why: String, dst: std::net::IpAddr) -
             "sock_diag",
         )
         .value(socket.local_text())
-        .command(service::ss_command(socket.proto, port)),
+        .command(match service::owner(socket) {
+            // Only inside that namespace it is seen.
+            Some(owner) if socket.netns != 0 => {
+                format!("nsenter -t {} -n {}", owner.pid, service::ss_command(socket.proto, port))
+            }
+            _ => service::ss_command(socket.proto, port),
+        }),
     )
     .maybe(case.ev_counter(if socket.proto == Proto::Tcp { "Tcp.OutRsts" } else { "Udp.NoPorts" }))
     .maybe(case.ev_capture())
