@@ -383,22 +383,26 @@ impl<'a> Case<'a> {
 
     /// The command that asks this question again.
     pub fn ask_again(&self) -> String {
-        let q = self.question;
-        let mut text = format!("netwhy connect {}", crate::fix::target_word(&q.target_text));
-        match q.role {
-            Role::Client => {}
-            Role::Inbound => text.push_str(" --inbound"),
-            Role::Transit => text.push_str(" --transit"),
-        }
-        if let Some(from) = q.from {
-            text.push_str(&format!(" --from {from}"));
-        }
-        for word in &q.asked_with {
-            text.push(' ');
-            text.push_str(&crate::fix::quote(word));
-        }
-        text
+        ask_again(self.question)
     }
+}
+
+/// The command that asks a question again.
+pub fn ask_again(q: &Question) -> String {
+    let mut text = format!("netwhy connect {}", crate::fix::target_word(&q.target_text));
+    match q.role {
+        Role::Client => {}
+        Role::Inbound => text.push_str(" --inbound"),
+        Role::Transit => text.push_str(" --transit"),
+    }
+    if let Some(from) = q.from {
+        text.push_str(&format!(" --from {from}"));
+    }
+    for word in &q.asked_with {
+        text.push(' ');
+        text.push_str(&crate::fix::quote(word));
+    }
+    text
 }
 
 /// A number with its noun: `1 packet`, `2 packets`.

@@ -59,6 +59,9 @@ pub struct QuestionOut {
     pub role: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<String>,
+    /// The command that asks the same again, inside the namespace it was asked in.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub command: String,
     /// RFC 3339, UTC.
     pub started: String,
     pub duration_us: u64,

@@ -120,6 +120,7 @@ impl Report {
                 within.rewrite(&mut fix.undo);
             }
         };
+        within.rewrite(&mut self.question.command);
         self.causes.iter_mut().for_each(of_causes);
         for evidence in self.ruled_out.iter_mut().flat_map(|r| &mut r.evidence) {
             within.rewrite(&mut evidence.command);

@@ -101,6 +101,7 @@ fn definitions() -> Value {
                 ("transit", "it routes or switches between the two"),
             ])),
             optional("from", string("The other end, for inbound and transit.")),
+            optional("command", string("The command that asks the same again, inside the namespace it was asked in.")),
             required("started", string("When it was asked: RFC 3339, UTC.")),
             required("duration_us", integer("Time from the question to the answer, in microseconds.")),
         ]),

@@ -303,6 +303,9 @@ fn write_fix(page: &mut Page, label: &str, fix: &netwhy_causes::Fix) {
 /// The command that asks the same question again.
 fn ask_again(report: &Report) -> String {
     let q = &report.question;
+    if !q.command.is_empty() {
+        return q.command.clone();
+    }
     let mut out = format!("netwhy {} {}", q.scenario, shell_word(&q.target));
     if q.role != "client" {
         out.push_str(&format!(" --{}", q.role));

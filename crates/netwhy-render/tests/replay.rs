@@ -25,6 +25,7 @@ fn report(question: &Question, facts: &Facts) -> Report {
             }
             .into(),
             from: question.from.map(|f| f.to_string()),
+            command: netwhy_causes::case::ask_again(question),
             started: "2026-03-01T09:14:07Z".into(),
             duration_us: 3_000_000,
         },

@@ -4,8 +4,11 @@
 
 use std::process::Command;
 
-/// Joint F1 of (cause, object) over all cases. 1.0 is the aim; ROADMAP.md lists what is open.
-const FLOOR_F1: f64 = 0.95;
+/// Joint F1 of (cause, object) over all cases. 1.0 is the aim and has been reached; below it there is room for one case
+/// that a busy machine spoils.
+const FLOOR_F1: f64 = 0.99;
+/// Look-alikes ruled out by a fact, of all that the cases ask about.
+const FLOOR_RULED_OUT: f64 = 0.97;
 
 #[test]
 fn the_lab_names_causes_and_accuses_nobody() {
@@ -40,6 +43,9 @@ fn the_lab_names_causes_and_accuses_nobody() {
     let sum = |field: &str| rows.iter().map(|row| number(row, field)).sum::<u64>() as f64;
     let (right, wrong, missed) = (sum("right"), sum("wrong"), sum("missed"));
     let f1 = 2.0 * right / (2.0 * right + wrong + missed);
-    assert!(rows.len() >= 60, "only {} cases", rows.len());
+    assert!(rows.len() >= 200, "only {} cases", rows.len());
+    let left_open = rows.iter().map(|row| row["not_ruled_out"].as_array().map_or(0, Vec::len)).sum::<usize>();
+    let ruled_out = 1.0 - left_open as f64 / sum("look_alikes");
+    assert!(ruled_out >= FLOOR_RULED_OUT, "ruled out {ruled_out:.3} is below the floor {FLOOR_RULED_OUT}");
     assert!(f1 >= FLOOR_F1, "F1 {f1:.3} is below the floor {FLOOR_F1}");
 }

@@ -54,6 +54,7 @@ fn fix_undo_and_evidence_work_from_outside() {
     let path = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd());
 
     let report = ask(&path);
+    assert_eq!(report["question"]["command"], format!("netwhy --netns {path} connect 127.0.0.1:8125"));
     let cause = &report["causes"][0];
     assert_eq!(cause["id"], "fw-drop-outbound", "{report:#}");
     let shown: Vec<&str> = cause["evidence"]

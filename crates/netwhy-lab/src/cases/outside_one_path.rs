@@ -15,7 +15,7 @@ pub(super) static CASE: Case = Case {
     victim: Victim { node: "client", target: "tcp://203.0.113.2:8080", sees: &["connect timeout"] },
     fault,
     ruled_out: &["fw-drop-outbound", "option-intolerance", "neigh-unresolved"],
-    budget_ms: 5000,
+    budget_ms: 6000,
 };
 
 fn fault(lab: &mut Lab) -> Result<Broken> {

@@ -16,6 +16,7 @@ pub(crate) fn question() -> QuestionOut {
         netns: "the host's namespace (4026531840)".into(),
         role: "client".into(),
         from: None,
+        command: "netwhy connect db.internal:5432".into(),
         started: "2026-03-01T09:14:07Z".into(),
         duration_us: 3_041_233,
     }

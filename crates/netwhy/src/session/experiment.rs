@@ -1,11 +1,12 @@
 //! Experiments: what the surviving explanations would be told apart by. Only toward the target, inside the budget.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use netwhy_ask::Wait;
 use netwhy_ask::connect::Try;
 use netwhy_ask::syn::Syn;
-use netwhy_causes::case::Fate;
+use netwhy_causes::case::{Case, Fate};
 use netwhy_causes::engine::{FlowPaths, Judgement};
 use netwhy_causes::report::{Confidence, Overall};
 use netwhy_facts::attempt::{Attempt, Attempts};
@@ -14,14 +15,14 @@ use netwhy_facts::path::{NeighProbes, PathMtu, PathMtus, Paths};
 use netwhy_facts::question::{App, Role};
 use netwhy_facts::route::{FibAnswers, FibResult};
 use netwhy_facts::tls::{HttpAnswers, TlsHandshakes, TlsOutcome};
-use netwhy_facts::{Proto, Reading};
+use netwhy_facts::{Flow, Proto, Reading};
 
 use super::Session;
 
 /// Flows whose path is probed.
 const MAX_PATHS: usize = 2;
 /// How long an attempt with one thing changed is waited for; less than it takes to repeat a SYN.
-const TRIAL: Duration = Duration::from_millis(700);
+const TRIAL: Duration = Duration::from_millis(500);
 /// How long a connection with small segments is given to be answered.
 const SMALL: Duration = Duration::from_millis(900);
 /// The segments it takes: what every IPv4 host accepts (RFC 9293 section 3.7.1), and what fits IPv6's smallest MTU.
@@ -31,7 +32,7 @@ const OTHER_PORTS: u32 = 4;
 /// How long the holders of an address on the link are waited for.
 const HOLDERS: Duration = Duration::from_millis(400);
 /// How long hops are waited for.
-const HOPS: Duration = Duration::from_millis(900);
+const HOPS: Duration = Duration::from_millis(800);
 
 impl Session {
     /// Whether sending more could change the answer.
@@ -123,15 +124,9 @@ impl Session {
         silent && !matches!(self.question.target.app, App::None | App::Dns)
     }
 
-    /// Sends what vanished again from other source ports, from the same one, and by hand with one option less each:
-    /// all at once, for they are told apart by who answers.
-    fn try_vanished(&mut self, paths: &[FlowPaths]) {
-        let vanished: Vec<_> = paths
-            .iter()
-            .filter(|p| netwhy_causes::trial::vanished(&p.case(&self.facts, &self.question)))
-            .map(|p| p.flow.clone())
-            .take(MAX_PATHS)
-            .collect();
+    /// Sends what vanished again from other source ports, and by hand with one option less each: all at once, for they
+    /// are told apart by who answers.
+    fn try_vanished(&self, vanished: &[Flow]) -> Vec<Attempt> {
         let syns: Vec<(String, Syn)> = netwhy_causes::trial::syns(&self.facts)
             .into_iter()
             .map(|s| {
@@ -140,27 +135,14 @@ impl Session {
                 (s.variant, syn)
             })
             .collect();
-        let victim = netwhy_ask::Victim {
-            mark: self.options.mark,
-            device: self.options.dev.clone(),
-            source: self.options.source,
-        };
-        let (interrupted, budget) = (self.interrupted, &self.budget);
+        let (victim, budget, interrupted) = (self.victim(), &self.budget, self.interrupted);
         let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
-        let wait = Wait { deadline: (Instant::now() + TRIAL).min(self.deadline()), stop: &stop };
+        let wait = Wait { deadline: Instant::now() + TRIAL, stop: &stop };
         let mut made = Vec::new();
         for flow in vanished {
             let dst = self.socket_addr(flow.dst, flow.dport);
-            let again = |variant: &str| Try {
-                variant: Some(variant.into()),
-                linger: Duration::ZERO,
-                ..Try::plain(Proto::Tcp, dst)
-            };
-            let other = |n| Try { bound: n % 2 == 0, ..again(netwhy_causes::trial::OTHER_PORT) };
-            let mut ports: Vec<Try> = (0..OTHER_PORTS).map(other).collect();
-            if let Some(sport) = flow.sport {
-                ports.push(Try { sport, ..again(netwhy_causes::trial::SAME_PORT) });
-            }
+            let other = |n| Try { bound: n % 2 == 0, ..again(netwhy_causes::trial::OTHER_PORT, dst) };
+            let ports: Vec<Try> = (0..OTHER_PORTS).map(other).collect();
             let (by_hand, tried) = std::thread::scope(|scope| {
                 let by_hand = scope.spawn(|| netwhy_ask::syn::run(&syns, dst, &victim, budget, &wait));
                 let tried = netwhy_ask::connect::run(&ports, &victim, budget, &wait);
@@ -168,38 +150,83 @@ impl Session {
             });
             made.extend(tried.into_iter().map(|t| t.attempt).chain(by_hand));
         }
-        if made.is_empty() {
-            return;
-        }
-        let mut all = self.facts.value::<Attempts>().cloned().unwrap_or_default();
-        all.0.extend(made);
-        self.facts.put(Reading::known(all, "connect(2)", netwhy_sys::clock::monotonic()));
+        made
     }
 
-    /// Probes the path of flows that got no answer; searches the path MTU where a connection stalled.
-    pub(super) fn experiment(&mut self, paths: &[FlowPaths]) {
-        self.try_vanished(paths);
-        let failing: Vec<_> = paths
-            .iter()
-            .filter(|p| {
-                let case = p.case(&self.facts, &self.question);
-                // A target on the link has no hops before it.
-                let on_link = case.hops().iter().any(|hop| hop.address == p.flow.dst);
-                // A refusal by the target itself needs no path; silence and errors from the way do.
-                case.fate() == Fate::Fails
-                    && !case.target_is_local()
-                    && !on_link
-                    && (case.timed_out() || !case.icmp_remote().is_empty())
+    /// Where another source port was answered: once more from the one that failed, which tells a dead path from chance.
+    fn try_same_port(&self, vanished: &[Flow], made: &[Attempt]) -> Vec<Attempt> {
+        let other_answered = |flow: &&Flow| {
+            made.iter().any(|a| {
+                a.dst == flow.dst
+                    && a.variant.as_deref() == Some(netwhy_causes::trial::OTHER_PORT)
+                    && netwhy_causes::trial::answered(a)
             })
-            .map(|p| p.flow.clone())
-            .take(MAX_PATHS)
+        };
+        let tries: Vec<Try> = vanished
+            .iter()
+            .filter(other_answered)
+            .filter_map(|flow| {
+                let dst = self.socket_addr(flow.dst, flow.dport);
+                Some(Try { sport: flow.sport?, ..again(netwhy_causes::trial::SAME_PORT, dst) })
+            })
             .collect();
-        let interrupted = self.interrupted;
+        if tries.is_empty() {
+            return Vec::new();
+        }
+        let stop = || self.is_interrupted();
+        let wait = Wait { deadline: Instant::now() + TRIAL, stop: &stop };
+        let tried = netwhy_ask::connect::run(&tries, &self.victim(), &self.budget, &wait);
+        tried.into_iter().map(|t| t.attempt).collect()
+    }
+
+    fn victim(&self) -> netwhy_ask::Victim {
+        netwhy_ask::Victim {
+            mark: self.options.mark,
+            device: self.options.dev.clone(),
+            source: self.options.source,
+        }
+    }
+
+    /// Probes the path of flows that got no answer, and sends again what vanished; searches the path MTU where a
+    /// connection stalled.
+    pub(super) fn experiment(&mut self, paths: &[FlowPaths]) {
+        let flows_where = |wanted: &dyn Fn(&Case<'_>, &FlowPaths) -> bool| -> Vec<Flow> {
+            let chosen = paths.iter().filter(|p| wanted(&p.case(&self.facts, &self.question), p));
+            chosen.map(|p| p.flow.clone()).take(MAX_PATHS).collect()
+        };
+        let failing = flows_where(&|case, p| {
+            // A target on the link has no hops before it.
+            let on_link = case.hops().iter().any(|hop| hop.address == p.flow.dst);
+            // A refusal by the target itself needs no path; silence and errors from the way do.
+            case.fate() == Fate::Fails
+                && !case.target_is_local()
+                && !on_link
+                && (case.timed_out() || !case.icmp_remote().is_empty())
+        });
+        let vanished = flows_where(&|case, _| netwhy_causes::trial::vanished(case));
+        let (interrupted, budget) = (self.interrupted, &self.budget);
         let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
+        let trace_all = || -> Vec<Reading<_>> {
+            let trace = |flow| {
+                let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
+                netwhy_ask::path::trace(flow, budget, &wait)
+            };
+            failing.iter().map(trace).collect()
+        };
+        let (mut made, traced) = std::thread::scope(|scope| {
+            let tracing = scope.spawn(trace_all);
+            let made = self.try_vanished(&vanished);
+            (made, tracing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        made.extend(self.try_same_port(&vanished, &made));
+        if !made.is_empty() {
+            let mut all = self.facts.value::<Attempts>().cloned().unwrap_or_default();
+            all.0.extend(made);
+            self.facts.put(Reading::known(all, "connect(2)", netwhy_sys::clock::monotonic()));
+        }
         let mut found = Vec::new();
-        for flow in &failing {
-            let wait = Wait { deadline: Instant::now() + HOPS, stop: &stop };
-            match netwhy_ask::path::trace(flow, &self.budget, &wait) {
+        for one in traced {
+            match one {
                 Reading::Known { value, .. } => found.push(value),
                 absent => {
                     self.facts.put(absent.map(|_| Paths::default()));
@@ -250,11 +277,7 @@ impl Session {
         let flow = self.question.flows.first()?;
         let headers = if flow.dst.is_ipv4() { 40 } else { 60 };
         let dst = self.socket_addr(flow.dst, flow.dport);
-        let victim = netwhy_ask::Victim {
-            mark: self.options.mark,
-            device: self.options.dev.clone(),
-            source: self.options.source,
-        };
+        let victim = self.victim();
         let interrupted = self.interrupted;
         let stop = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
         let wait = Wait { deadline: (Instant::now() + SMALL).min(self.deadline()), stop: &stop };
@@ -304,4 +327,9 @@ impl Session {
             sent: self.budget.spent() - before,
         })
     }
+}
+
+/// The question once more with one thing changed; the caller changes it. Nothing is watched after the connection stands.
+fn again(variant: &str, dst: SocketAddr) -> Try {
+    Try { variant: Some(variant.into()), linger: Duration::ZERO, ..Try::plain(Proto::Tcp, dst) }
 }

@@ -156,6 +156,7 @@ impl Session {
                 }
                 .into(),
                 from: self.question.from.map(|f| f.to_string()),
+                command: netwhy_causes::case::ask_again(&self.question),
                 started: rfc3339(self.started_unix_s),
                 duration_us: wall.as_micros() as u64,
             },

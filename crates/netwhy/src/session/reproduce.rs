@@ -24,9 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(3400);
 const ENOUGH_FOR_A_LOCAL_DROP: Duration = Duration::from_millis(300);
 /// The first repetition of a SYN comes after a second; its failure to leave moves a counter.
 const ENOUGH_WITHOUT_CAPTURE: Duration = Duration::from_millis(1300);
-/// By when a request that left at once and again after a second is not going to be answered: what is left of the time
-/// tells more when the request is sent from other ports and with other options.
-const ENOUGH_SILENCE: Duration = Duration::from_millis(1900);
+/// By when a request that left and was repeated is not going to be answered. A router that cannot resolve the target says
+/// so after three seconds.
+const ENOUGH_SILENCE: Duration = Duration::from_millis(3200);
 /// How long a handshake or the first byte of an answer is waited for.
 const ENOUGH_FOR_A_WORD: Duration = Duration::from_millis(2500);
 /// How often a watching server or router looks.
