@@ -75,7 +75,7 @@ impl Attached {
         let places: Vec<&Attach> = instance.places.iter().filter(|place| !is_run(place)).collect();
         // Without any kprobes all would fail for the same reason.
         let kprobes = matches!(places.first(), Some(Attach::Kprobe { .. } | Attach::Kretprobe { .. }));
-        let many = places.len() > 1 && !(kprobes && !kernel.probing().kprobe().yes());
+        let many = places.len() > 1 && (!kprobes || kernel.probing().kprobe().yes());
         let (mut done, mut first) = (0, None);
         for place in places {
             let index = compiled.attach.iter().position(|p| p == place).unwrap_or(0);

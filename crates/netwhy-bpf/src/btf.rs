@@ -118,6 +118,7 @@ pub struct Btf {
     /// Where type `n + 1` starts in the types' section.
     starts: Vec<u32>,
     names: OnceCell<names::Names>,
+    enumerators: OnceCell<names::Enumerators>,
     /// The kernel's own description, when this is a module's: numbers and strings go on from there.
     base: Option<Rc<Btf>>,
 }
@@ -153,8 +154,8 @@ impl Btf {
         };
         let types = section(8, 12).ok_or(BtfError::Header("types outside the file"))?;
         let strings = section(16, 20).ok_or(BtfError::Header("strings outside the file"))?;
-        let (starts, names) = (Vec::new(), OnceCell::new());
-        let mut btf = Btf { bytes, types, strings, starts, names, base };
+        let (starts, names, enumerators) = (Vec::new(), OnceCell::new(), OnceCell::new());
+        let mut btf = Btf { bytes, types, strings, starts, names, enumerators, base };
         btf.index()?;
         Ok(btf)
     }

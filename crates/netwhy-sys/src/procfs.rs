@@ -64,7 +64,9 @@ impl Tree {
         let path = self.path(name.as_ref())?;
         let failed = |error: std::io::Error| SysError::io("read", path.display().to_string(), &error);
         let file = File::open(&path).map_err(failed)?;
-        let mut bytes = Vec::new();
+        // Most of these files have no length; those of /sys/kernel/btf are megabytes and say so.
+        let length = file.metadata().map_or(0, |found| usize::try_from(found.len()).unwrap_or(0));
+        let mut bytes = Vec::with_capacity(if length <= limit { length.saturating_add(1) } else { 0 });
         // One more than allowed, to know that there was more.
         file.take(limit.saturating_add(1) as u64).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() > limit {

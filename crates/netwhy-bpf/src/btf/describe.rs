@@ -2,7 +2,7 @@
 
 use netwhy_lang::types::{Member, Param, Signature, TypeDesc, TypeId};
 
-use super::{Btf, Head, Kind};
+use super::{Btf, Head, Kind, names};
 
 /// Typedefs, qualifiers and tags in a row; real ones have fewer than ten.
 const CHAIN: usize = 64;
@@ -86,17 +86,12 @@ impl Btf {
     /// An enumerator by name, and its enum.
     #[must_use]
     pub fn enumerator(&self, name: &str) -> Option<(i64, u32)> {
-        (1..self.len()).find_map(|id| {
+        let table = self.enumerators.get_or_init(|| names::Enumerators::new(self));
+        table.candidates(name).find_map(|(id, n)| {
             let head = self.head(id)?;
-            let step = match head.kind {
-                Kind::Enum => 2,
-                Kind::Enum64 => 3,
-                _ => return None,
-            };
-            let found = (0..head.vlen).find(|n| {
-                self.word(&head, n * step).is_some_and(|at| self.name_bytes(at) == name.as_bytes())
-            })?;
-            Some((self.value(&head, found)?.1, id))
+            let at = self.word(&head, n as usize * names::step(head.kind)?)?;
+            (self.name_bytes(at) == name.as_bytes()).then_some(())?;
+            Some((self.value(&head, n as usize)?.1, id))
         })
     }
 
