@@ -41,6 +41,7 @@ mod stub;
 pub mod symbols;
 mod table;
 pub mod tracefs;
+mod tseries;
 pub mod users;
 mod value;
 pub mod wildcard;

@@ -102,8 +102,12 @@ impl Objects {
         let maps = spec.maps.iter().map(make_map).collect::<Result<Vec<_>, _>>()?;
         for (map, made) in spec.maps.iter().zip(&maps) {
             if map.role == Role::Start {
-                let now = u64::try_from(netwhy_sys::clock::since_boot().as_nanos()).unwrap_or(u64::MAX);
-                made.update(&vec![0; map.key_size as usize], &now.to_ne_bytes(), bpf::Update::Any)?;
+                let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                let now = ns(netwhy_sys::clock::since_boot());
+                let ahead = ns(netwhy_sys::clock::realtime()).wrapping_sub(now);
+                let mut both = now.to_ne_bytes().to_vec();
+                both.extend(ahead.to_ne_bytes());
+                made.update(&vec![0; map.key_size as usize], &both, bpf::Update::Any)?;
             }
         }
         let programs = spec.programs.iter().map(|one| load(one, &maps, kernel)).collect::<Result<_, _>>()?;

@@ -7,6 +7,7 @@ use netwhy_sys::bpf::{Map, Update};
 
 use crate::hist::{self, Buckets};
 use crate::record;
+use crate::tseries;
 use crate::value::{Reader, quote, u32_at, u64_at};
 
 /// A value with its CPUs' parts put together.
@@ -81,6 +82,59 @@ fn average(total: i128, count: u64) -> i128 {
 
 fn is_hist(spec: &MapSpec) -> bool {
     matches!(spec.value, Some(Value::Hist { .. } | Value::Lhist { .. }))
+}
+
+fn is_series(spec: &MapSpec) -> bool {
+    matches!(spec.value, Some(Value::Tseries { .. }))
+}
+
+/// Time series by key, and the newest interval of all of them.
+type AllSeries = (Vec<(Vec<u8>, tseries::Points)>, u64);
+
+fn series(spec: &MapSpec, map: &Map) -> netwhy_sys::Result<AllSeries> {
+    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let (mut newest, mut there) = (0, false);
+    for key in keys(spec, map)? {
+        let Some(bytes) = map.lookup(&key)? else { continue };
+        there |= slots(spec, &bytes).any(|slot| u64_at(slot, 16) != 0);
+        let set = slots(spec, &bytes).filter(|slot| u64_at(slot, 8) != 0);
+        newest = set.map(|slot| u64_at(slot, 16)).fold(newest, u64::max);
+        let at = if spec.key.is_some() { key.len().saturating_sub(8) } else { 0 };
+        all.entry(key.get(..at).unwrap_or_default().to_vec()).or_default().extend(bytes);
+    }
+    let Some(of) = spec.value.as_ref().filter(|_| there) else { return Ok((Vec::new(), 0)) };
+    let points = all.into_iter().map(|(key, bytes)| {
+        let points = tseries::points(of, slots(spec, &bytes), newest);
+        (key, points)
+    });
+    Ok((points.collect(), newest))
+}
+
+fn print_series(reader: &Reader<'_>, spec: &MapSpec, (all, newest): &AllSeries, how: Print) -> String {
+    let Some(of) = spec.value.as_ref() else { return String::new() };
+    let between = if how.json { "," } else { ", " };
+    let key = |key: &[u8]| spec.key.as_ref().map(|shape| reader.key(shape, key, between));
+    if how.json {
+        let body = match spec.key {
+            _ if all.is_empty() => return String::new(),
+            Some(_) => {
+                let all = all.iter().map(|(k, points)| {
+                    format!("{}: {}", quote(&key(k).unwrap_or_default()), tseries::json(of, points))
+                });
+                format!("{{{}}}", all.collect::<Vec<_>>().join(", "))
+            }
+            None => all.first().map_or_else(|| "[]".to_owned(), |(_, points)| tseries::json(of, points)),
+        };
+        return format!("{{\"type\": \"tseries\", \"data\": {{{}: {body}}}}}\n", quote(&name(spec)));
+    }
+    let mut out = String::new();
+    for (k, points) in all {
+        let shown = key(k).map(|key| format!("[{key}]")).unwrap_or_default();
+        let drawn =
+            if *newest == 0 { "<no data>\n".to_owned() } else { tseries::text(of, points, *newest) + "\n" };
+        out.push_str(&format!("{}{shown}:\n{drawn}", name(spec)));
+    }
+    out
 }
 
 /// The rows, in the order they are shown.
@@ -246,6 +300,9 @@ pub(crate) fn print(
     map: &Map,
     how: Print,
 ) -> netwhy_sys::Result<String> {
+    if is_series(spec) {
+        return Ok(print_series(reader, spec, &series(spec, map)?, how));
+    }
     if is_hist(spec) {
         return Ok(print_histograms(reader, spec, &histograms(spec, map)?, how));
     }
@@ -366,6 +423,14 @@ pub(crate) fn clear(spec: &MapSpec, map: &Map, zero_only: bool) -> netwhy_sys::R
                 for (to, from) in bytes.chunks_mut(stride).zip(was.chunks(stride)) {
                     if let (Some(to), Some(from)) = (to.get_mut(at as usize..), from.get(at as usize..)) {
                         to.copy_from_slice(from);
+                    }
+                }
+            }
+            if zero_only && is_series(spec) {
+                // Empty, but there: what was cleared is not shown at all.
+                for slot in bytes.chunks_mut(24) {
+                    if let Some(epoch) = slot.get_mut(16..24) {
+                        epoch.copy_from_slice(&1_u64.to_ne_bytes());
                     }
                 }
             }

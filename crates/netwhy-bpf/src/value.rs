@@ -360,6 +360,11 @@ fn signal(number: u64) -> String {
     text.map_or_else(|| format!("Unknown signal {number}"), |text| (*text).to_owned())
 }
 
+/// Seconds since 1970 as local time.
+pub(crate) fn local(seconds: i64, format: &str) -> String {
+    netwhy_sys::clock::local_time(seconds, format).unwrap_or_else(|_| seconds.to_string())
+}
+
 /// Nanoseconds since boot as local time.
 pub(crate) fn timestamp(since_boot: u64, format: &str) -> String {
     let now = netwhy_sys::clock::realtime().as_nanos() as i128;

@@ -339,7 +339,8 @@ pub enum Role {
     Full,
     /// Stacks by id.
     Stacks,
-    /// One u64 of nanoseconds (`CLOCK_BOOTTIME`) that user space writes before attaching: the start of `elapsed`.
+    /// Two u64 of nanoseconds that user space writes before attaching: the start of `elapsed` (`CLOCK_BOOTTIME`), and
+    /// what is added to that clock for the time of day.
     Start,
 }
 
@@ -381,6 +382,19 @@ pub enum Value {
         /// Buckets per power of two as a power of two, 0 to 5.
         bits: u8,
     },
+    /// `tseries()`: for each of the last intervals a value (u64), how many it is made of or when it was set (u64, 0
+    /// while there is none) and the interval's number (u64) since 1970, per CPU. The place in the key is that of
+    /// `hist`'s bucket: the number modulo `count`.
+    Tseries {
+        /// Nanoseconds of an interval.
+        interval: u64,
+        /// Intervals kept.
+        count: u32,
+        /// What becomes of several values in one interval.
+        kind: Series,
+        /// Whether values are signed.
+        signed: bool,
+    },
     /// `lhist()`: as `hist`; see [`lhist_range`].
     Lhist {
         /// Lower bound.
@@ -390,6 +404,21 @@ pub enum Value {
         /// Width of a bucket.
         step: i64,
     },
+}
+
+/// What becomes of several values in one interval of a `tseries()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Series {
+    /// The last one stays.
+    Last,
+    /// Their average.
+    Avg,
+    /// Their sum.
+    Sum,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
 }
 
 /// The shape of bytes in memory: a key, a value or an argument. Numbers are native endian.

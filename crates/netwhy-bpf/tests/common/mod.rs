@@ -1,4 +1,5 @@
 //! Running a script on the running kernel.
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 use netwhy_bpf::kernel::Kernel;
 use netwhy_bpf::ladder;
@@ -25,7 +26,6 @@ pub(crate) struct Ran {
     /// Standard output.
     pub(crate) text: String,
     /// The code it exits with.
-    #[allow(dead_code, reason = "not every test asks")]
     pub(crate) code: u8,
 }
 

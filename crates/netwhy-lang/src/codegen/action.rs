@@ -186,7 +186,8 @@ impl Gen<'_, '_> {
                     };
                     let key_size = self.size(&key_ty);
                     let part = Part { name: String::new(), offset: 0, shape: self.s.shape(&key_ty) };
-                    if let Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Stats { .. }) = info.value {
+                    if matches!(info.value, Ty::Agg(agg) if agg.bucketed() || matches!(agg, Agg::Stats { .. }))
+                    {
                         let action =
                             Action::PrintValue { map: Some(info.index), key: Some(part), value: None };
                         return self.action(action, &[(key, key_ty)]);

@@ -8,6 +8,7 @@ use crate::ast::{BinOp, Expr};
 use crate::diag::Result;
 use crate::helpers;
 use crate::passes::ty::Agg;
+use crate::program::Series;
 
 impl Gen<'_, '_> {
     pub(super) fn aggregate(
@@ -17,6 +18,9 @@ impl Gen<'_, '_> {
         agg: Agg,
         arg: Option<&Expr>,
     ) -> Result<()> {
+        if let Agg::Tseries { interval, count, kind, signed } = agg {
+            return self.series(info, key, arg, (interval, count, kind, signed));
+        }
         let mark = self.mark();
         let bucketed = matches!(agg, Agg::Hist { .. } | Agg::Lhist { .. });
         let value = self.temp_stack(8);
@@ -96,6 +100,94 @@ impl Gen<'_, '_> {
                 self.a.store(Width::D, 10, first.off, 0);
             }
             self.a.store_imm(Width::D, 10, first.off + 8, 1);
+            self.update(info.index, mem, first);
+        }
+        self.a.bind(end);
+        self.release(mark);
+        Ok(())
+    }
+
+    /// `tseries()`: the value of this moment's interval.
+    fn series(
+        &mut self,
+        info: &Info,
+        key: Option<&Expr>,
+        arg: Option<&Expr>,
+        (interval, count, kind, signed): (u64, u32, Series, bool),
+    ) -> Result<()> {
+        let mark = self.mark();
+        // The value as it is kept: number, how many it is made of (or when it was set), number of the interval.
+        let first = Mem::stack(self.temp_stack(24));
+        let (value, meta, epoch) = (first.off, first.off + 8, first.off + 16);
+        if let Some(arg) = arg {
+            self.scalar(arg)?;
+        }
+        self.a.store(Width::D, 10, value, 0);
+        self.a.call(helpers::KTIME_BOOT);
+        let start = self.s.maps.start();
+        self.a.map_value(1, start, 0);
+        self.a.load(Width::D, 1, 1, 8);
+        self.a.alu(alu::ADD, 0, Src::Reg(1));
+        self.a.store_imm(Width::D, 10, meta, 1);
+        if kind == Series::Last {
+            self.a.store(Width::D, 10, meta, 0);
+        }
+        self.a.imm(1, interval as i64);
+        self.a.alu(alu::DIV, 0, Src::Reg(1));
+        self.a.store(Width::D, 10, epoch, 0);
+        self.a.alu(alu::MOD, 0, Src::Imm(count.max(1) as i32));
+        let slot = self.temp_stack(8);
+        self.a.store(Width::D, 10, slot, 0);
+        let mem = match &info.key {
+            None => Mem::stack(slot),
+            Some(ty) => {
+                let size = self.size(ty);
+                let mem = self.key(info, key, 8)?;
+                self.a.load(Width::D, 0, 10, slot);
+                self.put(mem.plus(size));
+                mem
+            }
+        };
+        self.lookup(info.index, mem);
+        let (missing, set, end) = (self.a.label(), self.a.label(), self.a.label());
+        self.a.branch(cond::EQ, 0, Src::Imm(0), missing);
+        self.a.load(Width::D, 2, 10, value);
+        self.a.load(Width::D, 3, 10, epoch);
+        self.a.load(Width::D, 1, 0, 16);
+        self.a.branch(cond::NE, 1, Src::Reg(3), set);
+        self.a.load(Width::D, 1, 0, 8);
+        self.a.branch(cond::EQ, 1, Src::Imm(0), set);
+        self.a.load(Width::D, 1, 0, 0);
+        match kind {
+            Series::Last => self.a.jump(set),
+            Series::Avg | Series::Sum => {
+                self.a.alu(alu::ADD, 1, Src::Reg(2));
+                self.a.store(Width::D, 0, 0, 1);
+                self.a.load(Width::D, 1, 0, 8);
+                self.a.alu(alu::ADD, 1, Src::Imm(1));
+                self.a.store(Width::D, 0, 8, 1);
+                self.a.jump(end);
+            }
+            Series::Min | Series::Max => {
+                let condition = match (kind, signed) {
+                    (Series::Min, true) => cond::SLE,
+                    (Series::Min, false) => cond::LE,
+                    (_, true) => cond::SGE,
+                    (_, false) => cond::GE,
+                };
+                self.a.branch(condition, 1, Src::Reg(2), end);
+                self.a.jump(set);
+            }
+        }
+        self.a.bind(set);
+        self.a.store(Width::D, 0, 0, 2);
+        self.a.load(Width::D, 1, 10, meta);
+        self.a.store(Width::D, 0, 8, 1);
+        self.a.load(Width::D, 1, 10, epoch);
+        self.a.store(Width::D, 0, 16, 1);
+        self.a.jump(end);
+        self.a.bind(missing);
+        if info.key.is_some() {
             self.update(info.index, mem, first);
         }
         self.a.bind(end);

@@ -216,7 +216,7 @@ impl Gen<'_, '_> {
     }
 
     /// The verifier forgets that `r0` is a pointer when it comes back out of a map.
-    fn launder(&mut self) {
+    pub(super) fn launder(&mut self) {
         let mark = self.mark();
         let mem = self.scratch_temp(8);
         let (base, off) = self.base(mem, 1);

@@ -90,7 +90,7 @@ impl Maps {
     }
 
     pub(crate) fn start(&mut self) -> u32 {
-        let start = self.start.unwrap_or_else(|| self.internal("start", MapKind::Array, Role::Start, 8, 1));
+        let start = self.start.unwrap_or_else(|| self.internal("start", MapKind::Array, Role::Start, 16, 1));
         self.start = Some(start);
         start
     }
@@ -133,22 +133,27 @@ pub(crate) fn layout(
             Ty::Agg(Agg::Stats { .. }) => Value::Stats { signed },
             Ty::Agg(Agg::Hist { bits }) => Value::Hist { bits: *bits },
             Ty::Agg(Agg::Lhist { min, max, step }) => Value::Lhist { min: *min, max: *max, step: *step },
+            Ty::Agg(Agg::Tseries { interval, count, kind, signed }) => {
+                Value::Tseries { interval: *interval, count: *count, kind: *kind, signed: *signed }
+            }
             other => Value::Plain(shared.shape(other)),
         };
         let buckets = match &value {
             Value::Hist { bits } => Some(hist_buckets(*bits)),
             Value::Lhist { min, max, step } => Some(lhist_buckets(*min, *max, *step)),
+            Value::Tseries { count, .. } => Some(*count),
             _ => None,
         };
         let value_size = match &value {
             Value::Plain(shape) => shape.size(),
             Value::Min { .. } | Value::Max { .. } | Value::Avg { .. } | Value::Stats { .. } => 16,
+            Value::Tseries { .. } => 24,
             _ => 8,
         };
         let per_cpu = !matches!(value, Value::Plain(_));
         // Averages and extremes have such a word anyway.
         let present = match (&key, &value) {
-            (Some(_), _) | (_, Value::Hist { .. } | Value::Lhist { .. }) => None,
+            (Some(_), _) | (_, Value::Hist { .. } | Value::Lhist { .. } | Value::Tseries { .. }) => None,
             (_, Value::Min { .. } | Value::Max { .. } | Value::Avg { .. } | Value::Stats { .. }) => Some(8),
             _ => Some(value_size),
         };
@@ -440,7 +445,7 @@ impl Gen<'_, '_> {
         let info = self.map_info(name, at)?;
         let mark = self.mark();
         match (&info.key, &info.value) {
-            (Some(ty), Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. })) => {
+            (Some(ty), Ty::Agg(agg)) if agg.bucketed() => {
                 let shape = self.s.shape(ty);
                 let Some(key) = key else { return Err(Diagnostic::error(at.span, "a key is needed")) };
                 let part = Part { name: String::new(), offset: 0, shape };
@@ -480,7 +485,7 @@ impl Gen<'_, '_> {
 
     pub(crate) fn map_has(&mut self, name: &str, key: &Expr) -> Result<()> {
         let info = self.map_info(name, key)?;
-        if matches!(info.value, Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. })) {
+        if matches!(info.value, Ty::Agg(agg) if agg.bucketed()) {
             return Err(Diagnostic::error(key.span, "`has_key()` of a histogram is not supported"));
         }
         let mark = self.mark();

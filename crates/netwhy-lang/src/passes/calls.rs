@@ -4,7 +4,7 @@ use super::infer::{Context, Infer};
 use super::ty::{Agg, C, Space, StructRef, Ty};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Diagnostic, Result};
-use crate::program::{Attach, Kind};
+use crate::program::{Attach, Kind, Series};
 use crate::types::Tag;
 
 /// Builtins, for the nearest name.
@@ -50,7 +50,8 @@ pub const BUILTINS: [&str; 38] = [
 ];
 
 /// Functions with the fewest and most arguments they take.
-const FUNCTIONS: [(&str, usize, usize); 84] = [
+const FUNCTIONS: [(&str, usize, usize); 85] = [
+    ("tseries", 3, 4),
     ("strstr", 2, 2),
     ("str_concat", 2, 2),
     ("strcap", 1, 1),
@@ -515,6 +516,44 @@ impl Infer<'_> {
                     ));
                 }
                 Ok(Ty::Agg(Agg::Lhist { min, max, step }))
+            }
+            "tseries" => {
+                let [value, interval, count, kind @ ..] = args else { return Ok(Ty::None) };
+                let ty = self.expr(value)?;
+                self.number(&ty, value)?;
+                let constant = |e: &Expr, what: &str| {
+                    let n = super::infer::folded(e).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+                    n.ok_or_else(|| {
+                        Diagnostic::error(e.span, format!("tseries() expects {what} as a literal"))
+                    })
+                };
+                let interval = constant(interval, "a positive interval of nanoseconds")?;
+                let intervals = constant(count, "a positive number of intervals")?;
+                let Some(intervals) = u32::try_from(intervals).ok().filter(|n| *n <= 1_000_000) else {
+                    return Err(Diagnostic::error(count.span, "tseries() keeps at most 1000000 intervals"));
+                };
+                let kind = match kind.first().map(|k| &k.kind) {
+                    None => Series::Last,
+                    Some(ExprKind::Str(word) | ExprKind::Ident(word)) => match word.as_str() {
+                        "none" => Series::Last,
+                        "avg" => Series::Avg,
+                        "sum" => Series::Sum,
+                        "min" => Series::Min,
+                        "max" => Series::Max,
+                        _ => {
+                            return Err(Diagnostic::error(e.span, format!("tseries() knows no `{word}`"))
+                                .hint("it knows avg, max, min and sum"));
+                        }
+                    },
+                    _ => {
+                        return Err(Diagnostic::error(
+                            e.span,
+                            "the last argument of tseries() is a string in quotes",
+                        ));
+                    }
+                };
+                let signed = self.value(&ty).fits_signed();
+                Ok(Ty::Agg(Agg::Tseries { interval, count: intervals, kind, signed }))
             }
             _ => self.value_call(name, args, e),
         }

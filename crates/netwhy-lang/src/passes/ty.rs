@@ -1,6 +1,6 @@
 //! Types of values while compiling.
 
-use crate::program::{Part, Raw, Shape};
+use crate::program::{Part, Raw, Series, Shape};
 use crate::types::TypeId;
 
 /// Where memory is, and so how it is read.
@@ -67,9 +67,15 @@ pub enum Agg {
     Stats { signed: bool },
     Hist { bits: u8 },
     Lhist { min: i64, max: i64, step: i64 },
+    Tseries { interval: u64, count: u32, kind: Series, signed: bool },
 }
 
 impl Agg {
+    /// Whether a key has several entries: buckets or intervals.
+    pub fn bucketed(&self) -> bool {
+        matches!(self, Self::Hist { .. } | Self::Lhist { .. } | Self::Tseries { .. })
+    }
+
     /// Whether its values are signed.
     pub fn signed(&self) -> bool {
         match self {
@@ -77,6 +83,7 @@ impl Agg {
             | Self::Min { signed }
             | Self::Max { signed }
             | Self::Avg { signed }
+            | Self::Tseries { signed, .. }
             | Self::Stats { signed } => *signed,
             Self::Count => true,
             Self::Hist { .. } | Self::Lhist { .. } => false,
@@ -182,7 +189,7 @@ impl Ty {
     /// What an aggregation is when its value is taken: a number. Histograms have none.
     pub fn decayed(&self) -> Self {
         match self {
-            Self::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => self.clone(),
+            Self::Agg(agg) if agg.bucketed() => self.clone(),
             Self::Agg(Agg::Count) => Self::I64,
             Self::Agg(_) => Self::Int { size: 8, signed: self.signed() },
             other => other.clone(),

@@ -112,6 +112,12 @@ pub(crate) fn merge(a: &Ty, b: &Ty) -> Option<Ty> {
                 (Agg::Max { .. }, Agg::Max { .. }) => Agg::Max { signed },
                 (Agg::Avg { .. }, Agg::Avg { .. }) => Agg::Avg { signed },
                 (Agg::Stats { .. }, Agg::Stats { .. }) => Agg::Stats { signed },
+                (
+                    Agg::Tseries { interval, count, kind, .. },
+                    Agg::Tseries { interval: i, count: c, kind: k, .. },
+                ) if interval == i && count == c && kind == k => {
+                    Agg::Tseries { interval: *interval, count: *count, kind: *kind, signed }
+                }
                 _ => return None,
             })
         }
