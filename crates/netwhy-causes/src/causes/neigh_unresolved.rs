@@ -55,6 +55,12 @@ fn judge(case: &Case<'_>) -> Verdict {
             case.ev_attempt().into_iter().collect(),
         );
     }
+    // Where the path ends at the device, there is no hop to ask.
+    if let Some(Locus::Link { dev, .. }) = case.forward.blocker()
+        && case.timed_out()
+    {
+        return without_carrier(case, dev, case.flow.dst);
+    }
     Verdict::several(case.hops().iter().map(|hop| judge_hop(case, hop)).collect())
 }
 
@@ -83,7 +89,7 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
                 },
                 vec![nexthop::ev_entry(hop, state, lladdr)],
             ),
-            None if suspected => without_carrier(case, hop),
+            None if suspected => without_carrier(case, &hop.dev, hop.address),
             _ => Verdict::Silent,
         };
     }
@@ -121,11 +127,11 @@ fn judge_hop(case: &Case<'_>, hop: &Hop) -> Verdict {
 }
 
 /// A device without carrier drops its entries: nobody was asked.
-fn without_carrier(case: &Case<'_>, hop: &Hop) -> Verdict {
-    let link = case.facts.latest::<Links>().value().and_then(|l| l.by_name(&hop.dev));
+fn without_carrier(case: &Case<'_>, dev: &str, address: std::net::IpAddr) -> Verdict {
+    let link = case.facts.latest::<Links>().value().and_then(|l| l.by_name(dev));
     match link.filter(|l| !l.is_up() || l.carrier == Some(false)) {
         Some(link) => Verdict::ruled_out(
-            format!("{} has no carrier, so nobody was asked for {} there", hop.dev, hop.address),
+            format!("{dev} has no carrier, so nobody was asked for {address} there"),
             vec![
                 Evidence::new("carrier", format!("{} has no carrier", link.name), "RTM_GETLINK")
                     .value(false)
@@ -148,6 +154,13 @@ mod tests {
             .neighbours(vec![])
             .eth0(|l| l.carrier = Some(false))
             .timeout(3000)
+            .captured();
+        assert!(ruled_out(scene.judge(&CAUSE)).contains("no carrier"));
+        let locus = Locus::Link { dev: "eth0".into(), index: 2 };
+        let scene = Scene::client("203.0.113.2", 80)
+            .forward(&[netwhy_walk::Stage::Link], netwhy_walk::End::Dropped { locus })
+            .eth0(|l| l.carrier = Some(false))
+            .timeout(300)
             .captured();
         assert!(ruled_out(scene.judge(&CAUSE)).contains("no carrier"));
     }
