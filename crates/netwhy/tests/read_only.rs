@@ -123,8 +123,24 @@ fn changes_something(line: &str) -> Option<&'static str> {
             "0x1e",
             "0x1f",
         ];
-        return (!READS.iter().any(|read| call.starts_with(&format!("bpf({read}"))))
-            .then_some("a bpf command that writes");
+        // What only watches, and is gone with the process that made it: maps of its own, programs at tracepoints.
+        const WATCHES: &[&str] = &[
+            "BPF_MAP_CREATE",
+            "BPF_MAP_UPDATE_ELEM",
+            "BPF_MAP_LOOKUP_ELEM",
+            "BPF_MAP_GET_NEXT_KEY",
+            "BPF_MAP_DELETE_ELEM",
+            "BPF_MAP_FREEZE",
+            "BPF_BTF_LOAD",
+            "BPF_RAW_TRACEPOINT_OPEN",
+            // Runs a program on bytes that netwhy made.
+            "BPF_PROG_TEST_RUN",
+        ];
+        let watching_program = (call.starts_with("bpf(BPF_PROG_LOAD")
+            && ["TRACEPOINT,", "TRACING,"].iter().any(|kind| call.contains(kind)))
+            || (call.starts_with("bpf(BPF_LINK_CREATE") && call.contains("BPF_TRACE"));
+        let harmless = READS.iter().chain(WATCHES).any(|one| call.starts_with(&format!("bpf({one}")));
+        return (!harmless && !watching_program).then_some("a bpf command that writes");
     }
     if matches!(name, "sendto" | "sendmsg") && call.contains("nlmsg_type=") {
         let kinds = call.split("nlmsg_type=").skip(1);
