@@ -8,6 +8,7 @@
 mod ethtool;
 mod ip;
 mod line;
+mod nf;
 mod run;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use netwhy_sys::mount::Mount;
 
 /// Every group of lines.
 fn groups() -> Vec<Group> {
-    vec![ip::group(), ethtool::group()]
+    vec![ip::group(), ethtool::group(), nf::conntrack(), nf::nft(), nf::iptables()]
 }
 
 /// Shares of lines that must be identical or equivalent, of a hundred.

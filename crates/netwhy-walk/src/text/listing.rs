@@ -213,14 +213,19 @@ impl<'a> SetWriter<'a> {
             }
         }
         if let Some(timeout) = elem.timeout_ms.filter(|ms| *ms > 0 && Some(*ms) != self.set.timeout_ms) {
-            out.push_str(&format!(" timeout {}", duration(timeout)));
+            out.push_str(&format!(" timeout {}", self.time(timeout)));
         }
         if let Some(left) = elem.expires_ms.filter(|ms| *ms > 0 && self.state) {
-            out.push_str(&format!(" expires {}", duration(left)));
+            out.push_str(&format!(" expires {}", self.time(left)));
         }
         if let Some(comment) = &elem.comment {
             out.push_str(&format!(" comment {}", quoted(comment)));
         }
+    }
+
+    /// A duration, in seconds alone where numbers are wanted.
+    fn time(&self, ms: u64) -> String {
+        if self.style.numeric() { format!("{}s", ms / 1000) } else { duration(ms) }
     }
 
     fn data(&self, data: &Data) -> String {
@@ -290,6 +295,11 @@ pub(crate) fn span(ty: Ty, from: &[u8], to: &[u8], big_endian: bool, style: &dyn
         if lowest && zero {
             return format!("{}/{}", value(ty, from, big_endian, style), bits - ones);
         }
+    }
+    if ty == Ty::Port {
+        // The ends of a range of ports keep their numbers.
+        let port = |bytes: &[u8]| value(Ty::Int, bytes, big_endian, style);
+        return format!("{}-{}", port(from), port(to));
     }
     format!("{}-{}", value(ty, from, big_endian, style), value(ty, to, big_endian, style))
 }

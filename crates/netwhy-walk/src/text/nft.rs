@@ -301,9 +301,9 @@ impl<'a> Decompiler<'a> {
         let mut word = field.0;
         // Fields of one message type say the type themselves; two share their place with others.
         let of_type = |text: &str| match (text, named, field.0) {
-            ("icmpv6 type packet-too-big", Header::Icmp6, "mtu") => Some("mtu"),
-            ("icmp type destination-unreachable", Header::Icmp, "sequence") => Some("mtu"),
-            ("icmp type redirect", Header::Icmp, "gateway") => Some("gateway"),
+            ("icmpv6 type packet-too-big" | "icmpv6 type 2", Header::Icmp6, "mtu") => Some("mtu"),
+            ("icmp type destination-unreachable" | "icmp type 3", Header::Icmp, "sequence") => Some("mtu"),
+            ("icmp type redirect" | "icmp type 5", Header::Icmp, "gateway") => Some("gateway"),
             _ => None,
         };
         if let Some(said) = self.out.iter_mut().rfind(|said| !said.gone)
@@ -676,6 +676,7 @@ impl<'a> Decompiler<'a> {
             && *second == sreg
         {
             let (left, ty) = self.left(&sym);
+            let ty = if ty == Ty::Port { Ty::Int } else { ty };
             let (from, to) = (self.value(ty, data, sym.big_endian), self.value(ty, to, sym.big_endian));
             self.say(format!("{left} {from}-{to}"));
             return 1;
@@ -720,7 +721,11 @@ impl<'a> Decompiler<'a> {
         let (left, ty) = self.left(&sym);
         let mut value = self.value(ty, data, sym.big_endian);
         if ty == Ty::IfIndex && left.starts_with("fib ") && is_zero(data) {
-            value = if op == CmpOp::Neq { "!= 0" } else { "missing" }.into();
+            value = match op {
+                CmpOp::Neq => "!= 0".into(),
+                _ if self.style.numeric() => "0".into(),
+                _ => "missing".into(),
+            };
             self.say(format!("{left} {value}"));
             return 0;
         }
@@ -1007,6 +1012,7 @@ impl<'a> Decompiler<'a> {
                 return format!("{}/{len}", self.value(ty, from, big_endian));
             }
         }
+        let ty = if ty == Ty::Port { Ty::Int } else { ty };
         format!("{}-{}", self.value(ty, from, big_endian), self.value(ty, to, big_endian))
     }
 
@@ -1252,9 +1258,24 @@ impl<'a> Decompiler<'a> {
     }
 
     fn ports(&mut self, min: Option<u32>, max: Option<u32>) -> Option<String> {
-        let low = self.operand(min?, Ty::Port);
+        // The ends of a range keep their numbers.
+        let kind = if max.is_some_and(|max| Some(max) != min) { Ty::Int } else { Ty::Port };
+        let constant = min.and_then(|min| self.load(min)).filter(|sym| matches!(sym.what, What::Const(_)));
+        let low = match constant {
+            Some(Sym { what: What::Const(bytes), .. }) => {
+                self.value(kind, bytes.get(..2).unwrap_or(&bytes), false)
+            }
+            _ => self.operand(min?, Ty::Port),
+        };
         match max.filter(|m| Some(*m) != min) {
-            Some(max) => Some(format!("{low}-{}", self.operand(max, Ty::Port))),
+            Some(max) => {
+                let high = self.load(max).map(|sym| sym.what);
+                let high = match high {
+                    Some(What::Const(bytes)) => self.value(Ty::Int, bytes.get(..2).unwrap_or(&bytes), false),
+                    _ => self.operand(max, Ty::Port),
+                };
+                Some(format!("{low}-{high}"))
+            }
             None => Some(low),
         }
     }
@@ -1321,6 +1342,7 @@ impl<'a> Decompiler<'a> {
             (1, _) => "reject with tcp reset".into(),
             (2, _) => match code {
                 1 => "reject".into(),
+                n if self.style.numeric() => format!("reject with icmpx {n}"),
                 0 => "reject with icmpx no-route".into(),
                 2 => "reject with icmpx host-unreachable".into(),
                 3 => "reject with icmpx admin-prohibited".into(),
@@ -1331,7 +1353,9 @@ impl<'a> Decompiler<'a> {
             _ => {
                 let v6 = self.network == Some(Header::Ip6);
                 self.imply(Tells::Network);
-                if v6 {
+                if self.style.numeric() {
+                    format!("reject with {} {code}", if v6 { "icmpv6" } else { "icmp" })
+                } else if v6 {
                     format!("reject with icmpv6 {}", super::icmp6_unreach(code))
                 } else {
                     format!("reject with icmp {}", super::icmp_unreach(code))

@@ -340,13 +340,14 @@ impl Style for Plain<'_> {
 /// A value as `-n` shows it, where that differs.
 fn numeric(ty: Ty, n: u64) -> Option<String> {
     Some(match ty {
-        Ty::CtState | Ty::CtStatus | Ty::TcpFlags => {
+        Ty::CtState | Ty::CtStatus | Ty::TcpFlags | Ty::CtEvent => {
             let bits = (0..64).map(|bit| 1_u64 << bit).filter(|bit| n & bit != 0);
             let words: Vec<String> = bits.map(|bit| format!("{bit:#x}")).collect();
             if words.is_empty() { "0x0".into() } else { words.join(",") }
         }
         Ty::EtherType => format!("0x{n:04x}"),
         Ty::Dscp => format!("0x{n:02x}"),
+        Ty::Ecn => format!("0x{n:x}"),
         Ty::Proto
         | Ty::NfProto
         | Ty::CtDir
@@ -355,9 +356,11 @@ fn numeric(ty: Ty, n: u64) -> Option<String> {
         | Ty::IcmpCode
         | Ty::Icmp6Code
         | Ty::PktType
-        | Ty::Ecn
+        | Ty::Exists
         | Ty::FibType
         | Ty::HwType
+        | Ty::Group
+        | Ty::Day
         | Ty::ArpOp => n.to_string(),
         _ => return None,
     })

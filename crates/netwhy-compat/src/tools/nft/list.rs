@@ -248,6 +248,11 @@ impl Lister<'_> {
         Ok(())
     }
 
+    /// A duration, in seconds alone with `-n`.
+    fn time(&self, ms: u64) -> String {
+        if self.options.numeric { format!("{}s", ms / 1000) } else { duration(ms) }
+    }
+
     fn handle(&self, handle: u64) -> String {
         if self.options.handle { format!(" # handle {handle}") } else { String::new() }
     }
@@ -390,10 +395,10 @@ impl Lister<'_> {
             writeln!(out, "\t\tauto-merge")?;
         }
         if let Some(timeout) = set.timeout_ms.filter(|ms| *ms > 0) {
-            writeln!(out, "\t\ttimeout {}", duration(timeout))?;
+            writeln!(out, "\t\ttimeout {}", self.time(timeout))?;
         }
         if let Some(interval) = more.and_then(|more| more.gc_interval_ms).filter(|ms| *ms > 0) {
-            writeln!(out, "\t\tgc-interval {}", duration(interval.into()))?;
+            writeln!(out, "\t\tgc-interval {}", self.time(interval.into()))?;
         }
         if let Some(comment) = more.and_then(|more| more.comment.as_ref()) {
             writeln!(out, "\t\tcomment {}", quoted(comment))?;
@@ -432,7 +437,7 @@ impl Lister<'_> {
     }
 
     fn object(&self, out: &mut dyn Write, object: &NftObject) -> std::io::Result<()> {
-        let (word, lines) = object_lines(object, !self.options.stateless);
+        let (word, lines) = object_lines(object, !self.options.stateless, self.options.numeric);
         writeln!(out, "\t{word} {} {{{}", object.name, self.handle(object.handle))?;
         if let Some(comment) = &object.comment {
             writeln!(out, "\t\tcomment {}", quoted(comment))?;
@@ -528,7 +533,7 @@ pub(super) fn object_word(kind: u32) -> &'static str {
 }
 
 /// The kind of an object and the lines of its block.
-fn object_lines(object: &NftObject, state: bool) -> (&'static str, Vec<String>) {
+fn object_lines(object: &NftObject, state: bool, numeric: bool) -> (&'static str, Vec<String>) {
     let word = object_word(object.obj_type);
     let l3 = |number: &Option<u16>| match number {
         Some(2) => vec!["l3proto ip".to_owned()],
@@ -592,7 +597,10 @@ fn object_lines(object: &NftObject, state: bool) -> (&'static str, Vec<String>) 
             let mut lines = vec![
                 format!("protocol {}", proto_name(*l4proto)),
                 format!("dport {dport}"),
-                format!("timeout {}", duration((*timeout_ms).into())),
+                match numeric {
+                    true => format!("timeout {}s", timeout_ms / 1000),
+                    false => format!("timeout {}", duration((*timeout_ms).into())),
+                },
                 format!("size {size}"),
             ];
             lines.extend(l3(l3proto));

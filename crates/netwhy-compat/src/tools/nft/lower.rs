@@ -640,9 +640,10 @@ impl<'a> Maker<'a> {
         ];
         let icmpx =
             &[("no-route", 0), ("port-unreachable", 1), ("host-unreachable", 2), ("admin-prohibited", 3)];
-        let kind = kind.unwrap_or(match self.family {
-            NftFamily::Ip => "icmp",
-            NftFamily::Ip6 => "icmpv6",
+        // Alone it answers in the protocol the rule already names.
+        let kind = kind.unwrap_or(match self.network {
+            Some(2) => "icmp",
+            Some(10) => "icmpv6",
             _ => "icmpx",
         });
         let (reject_type, code) = match kind {
