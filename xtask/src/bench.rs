@@ -9,6 +9,7 @@ use std::process::Command;
 const BENCHES: &[(&str, &str, &str)] = &[
     ("flow-query", "netwhy-collect", "flow_query_cost"),
     ("netlink-dump", "netwhy-sys", "dump_speed"),
+    ("classic-sockets", "netwhy-compat", "classic_sockets"),
     ("tcplife", "netwhy-trace", "tcplife_cost"),
 ];
 

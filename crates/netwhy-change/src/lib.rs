@@ -14,6 +14,7 @@ pub mod netns;
 pub mod nft;
 pub mod route;
 pub mod rule;
+pub mod socket;
 pub mod sysctl;
 pub mod tc;
 pub mod words;

@@ -25,6 +25,12 @@ impl Collector {
         })
     }
 
+    /// The user a process runs as (the owner of its directory).
+    pub fn user_of(&self, pid: u32) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt;
+        Some(std::fs::metadata(self.proc(&pid.to_string())).ok()?.uid())
+    }
+
     /// The limits of a process.
     pub fn limits(&self, pid: u32) -> Result<Vec<ProcessLimit>, CollectError> {
         let text = read_text(&self.proc(&pid.to_string()).join("limits"))?;

@@ -7,7 +7,9 @@
 //! one pass over the machine's table for each family (some 0.1 us a connection). `examples/flow_query_cost`
 //! measures both.
 
+mod cgroups;
 mod decode;
+mod events;
 mod holders;
 mod local;
 mod owners;
@@ -26,6 +28,7 @@ use netwhy_wire::inet_diag::{
     Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, extension, state,
 };
 
+pub use self::cgroups::Cgroups;
 pub(crate) use self::decode::state_word;
 pub use self::decode::{from_answer, mem, socket};
 pub use self::holders::{Hold, Holders, Task};

@@ -155,6 +155,22 @@ impl Names {
             .map(String::as_str)
     }
 
+    /// The first address of a name in the hosts file.
+    #[must_use]
+    pub fn address(&self, name: &str) -> Option<IpAddr> {
+        let lines = self.lines("hosts");
+        let line = lines.iter().find(|words| words.iter().skip(1).any(|word| word == name))?;
+        line.first()?.parse().ok()
+    }
+
+    /// The id of a user's name (`/etc/passwd`).
+    #[must_use]
+    pub fn user_id(&self, name: &str) -> Option<u32> {
+        // Filled by the first question about any user.
+        let _ = self.user(0);
+        self.users.get()?.iter().find(|(_, own)| *own == name).map(|(uid, _)| *uid)
+    }
+
     /// The name of a user id (`/etc/passwd`).
     #[must_use]
     pub fn user(&self, uid: u32) -> Option<&str> {

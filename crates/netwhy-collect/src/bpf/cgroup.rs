@@ -95,7 +95,7 @@ pub fn directories(mount: &Mount, group: &str) -> Option<Vec<(String, PathBuf)>>
 
 impl Collector {
     /// The mount, seen from here or, where a private `/sys` hides it (as below `ip netns exec`), from process 1.
-    fn cgroup_root(&self) -> Option<Mount> {
+    pub(crate) fn cgroup_root(&self) -> Option<Mount> {
         let here = read_text(&self.proc("thread-self/mountinfo")).ok().as_deref().and_then(cgroup_mount);
         if let Some(mount) = here.filter(|mount| mount.point.is_dir()) {
             return Some(mount);

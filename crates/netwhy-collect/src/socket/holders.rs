@@ -60,6 +60,14 @@ impl Holders {
         })
     }
 
+    /// Every hold: inode, process, descriptor.
+    pub fn all(&self) -> impl Iterator<Item = (u64, &Task, u32)> {
+        self.entries.iter().filter_map(|(inode, table, fd)| {
+            let task = self.tables.get(*table as usize)?.first()?;
+            Some((*inode, task, *fd))
+        })
+    }
+
     /// Every process, with the descriptors under which it holds sockets.
     pub fn processes(&self) -> impl Iterator<Item = &Task> {
         self.tables.iter().filter_map(|tasks| tasks.first())

@@ -6,10 +6,12 @@ pub mod dmesg;
 pub mod ethtool;
 pub mod ip;
 pub mod iptables;
+pub mod lsof;
 pub mod netstat;
 pub mod nft;
 pub mod nstat;
 pub mod prlimit;
+pub mod sar;
 pub mod ss;
 pub mod sysctl;
 
@@ -24,10 +26,12 @@ pub static ALL: &[&Tool] = &[
     &ethtool::TOOL,
     &ip::TOOL,
     &iptables::TOOL,
+    &lsof::TOOL,
     &netstat::TOOL,
     &nft::TOOL,
     &nstat::TOOL,
     &prlimit::TOOL,
+    &sar::TOOL,
     &ss::TOOL,
     &sysctl::TOOL,
 ];

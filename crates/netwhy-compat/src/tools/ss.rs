@@ -3,16 +3,21 @@
 mod expr;
 mod inet;
 mod info;
+mod json;
+mod kill;
 mod local;
 mod names;
 mod plan;
+mod summary;
 mod table;
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use netwhy_collect::socket::Holders;
+use netwhy_collect::socket::{Cgroups, Holders};
 use netwhy_collect::{CollectError, Collector};
 use netwhy_facts::link::Links;
 use netwhy_facts::socket::SkMem;
@@ -22,7 +27,8 @@ use netwhy_wire::inet_diag::{Answer, Filter, Request, SocketId, extension};
 
 use self::expr::Expr;
 use self::inet::Row;
-use self::plan::{DBS, Db, Plan};
+use self::json::Array;
+use self::plan::{DBS, Db, Plan, Show};
 use self::table::Table;
 use crate::flags;
 use crate::names::Names;
@@ -55,40 +61,130 @@ fn run(session: &mut Session<'_>, args: &[String]) -> Result<u8, ToolError> {
     let collector = session.collector()?;
     let names = Names::of(&session.scope.root);
     let mut machine = Machine::new(&collector, &names);
+    let as_json = session.json || parsed.has("json");
+    if parsed.has("summary") {
+        summary::write(session, &machine, as_json)?;
+        if plan.is_default {
+            return Ok(0);
+        }
+    }
     let expr = machine.parse(&plan)?;
     if plan.show.processes {
         machine.holders = Some(collector.socket_holders(plan.show.threads));
         machine.threads = plan.show.threads;
     }
-    list(session, &plan, &expr, &machine)?;
-    Ok(0)
-}
-
-fn list(
-    session: &mut Session<'_>,
-    plan: &Plan,
-    expr: &expr::Parsed,
-    machine: &Machine<'_>,
-) -> Result<(), ToolError> {
-    let mut table =
-        Table::new(&mut *session.out, session.columns, plan.netid, plan.state_column, plan.header);
+    if parsed.has("kill") {
+        return kill::run(session, &plan, &expr, &machine, parsed.has("yes"));
+    }
+    let columns = session.columns;
+    let mut sink = match as_json {
+        true => Sink::Json(Array::new(&mut *session.out)),
+        false => {
+            let (netid, state) = (plan.netid, plan.state_column);
+            Sink::Table(Table::new(&mut *session.out, columns, netid, state, plan.header))
+        }
+    };
+    if parsed.has("events") {
+        return events(sink, &mut *session.err, &plan, &expr, &machine);
+    }
     for db in DBS.iter().copied().filter(|db| plan.dbs.has(*db)) {
         match db.protocol() {
-            Some(_) => inet_table(&mut table, db, plan, expr, machine)?,
+            Some(_) => inet_table(&mut sink, db, &plan, &expr, &machine)?,
             // One question brings all kinds of a family.
             None if plan.dbs.is_first_of_family(db) => {
-                local::list(&mut table, db, plan, expr.expr.as_ref(), machine)?;
+                local::list(&mut sink, db, &plan, expr.expr.as_ref(), &machine)?;
             }
             None => {}
         }
     }
-    table.flush()?;
-    Ok(())
+    sink.end()?;
+    Ok(0)
+}
+
+/// Where sockets go.
+enum Sink<'a> {
+    Table(Table<'a>),
+    Json(Array<'a>),
+}
+
+impl Sink<'_> {
+    fn inet(&mut self, db: Db, answer: &Answer<'_>, show: &Show, machine: &Machine<'_>) -> io::Result<()> {
+        let row = Row::of(answer);
+        match self {
+            Sink::Table(table) => {
+                inet::columns(table, db, &row, show, machine);
+                inet::more(table, db, answer, show, machine);
+                table.end_row()
+            }
+            Sink::Json(array) => array.push(json::inet(db, &row, Some(answer), show, machine)),
+        }
+    }
+
+    fn end(self) -> io::Result<()> {
+        match self {
+            Sink::Table(mut table) => table.flush(),
+            Sink::Json(array) => array.end(),
+        }
+    }
+}
+
+/// Shows sockets as they are destroyed, until somebody interrupts.
+fn events(
+    mut sink: Sink<'_>,
+    err: &mut dyn Write,
+    plan: &Plan,
+    expr: &expr::Parsed,
+    machine: &Machine<'_>,
+) -> Result<u8, ToolError> {
+    let families: Vec<u8> = families(plan, expr).collect();
+    let wanted = |protocol: u16, family: u8| {
+        let db = if protocol == 6 { Db::Tcp } else { Db::Udp };
+        plan.dbs.has(db) && families.contains(&family)
+    };
+    let interrupted = netwhy_sys::signal::interrupt_flag().ok();
+    let mut failed = None;
+    if let Sink::Table(table) = &mut sink {
+        table.flush()?;
+    }
+    let lost = machine.collector.socket_closures(&wanted, &mut |event| {
+        let written = match event {
+            None => Ok(()),
+            Some((protocol, payload)) => match Answer::parse(payload) {
+                Err(_) => Ok(()),
+                Ok(answer) => {
+                    let passes = expr.expr.as_ref().is_none_or(|expr| expr.matches(&Row::of(&answer).seen()));
+                    let db = if protocol == 6 { Db::Tcp } else { Db::Udp };
+                    let shown = if passes { sink.inet(db, &answer, &plan.show, machine) } else { Ok(()) };
+                    shown.and_then(|()| match &mut sink {
+                        Sink::Table(table) => table.flush(),
+                        Sink::Json(_) => Ok(()),
+                    })
+                }
+            },
+        };
+        let stop = interrupted.is_some_and(|flag| flag.load(std::sync::atomic::Ordering::Relaxed));
+        match written {
+            Ok(()) if !stop => ControlFlow::Continue(()),
+            Ok(()) => ControlFlow::Break(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    sink.end()?;
+    if lost > 0 {
+        writeln!(err, "ss: the kernel dropped events {lost} times: not every closed socket was shown")?;
+    }
+    Ok(0)
 }
 
 /// Lists one table of IP sockets.
 fn inet_table(
-    table: &mut Table<'_>,
+    sink: &mut Sink<'_>,
     db: Db,
     plan: &Plan,
     expr: &expr::Parsed,
@@ -107,10 +203,7 @@ fn inet_table(
                     return ControlFlow::Break(());
                 }
             };
-            let row = Row::of(&answer);
-            inet::columns(table, db, &row, &plan.show, machine);
-            inet::more(table, db, &answer, &plan.show, machine);
-            match table.end_row() {
+            match sink.inet(db, &answer, &plan.show, machine) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     wrong = Some(error.into());
@@ -124,9 +217,9 @@ fn inet_table(
         match asked {
             Ok(()) => {}
             Err(CollectError::Missing(_)) if matches!(db, Db::Mptcp | Db::Sctp) => {}
-            Err(CollectError::Missing(_)) => lines(table, db, family, plan, expr.expr.as_ref(), machine)?,
+            Err(CollectError::Missing(_)) => lines(sink, db, family, plan, expr.expr.as_ref(), machine)?,
             Err(error) if db == Db::Raw && error.errno().is_some_and(|errno| errno.name() == "ENOENT") => {
-                lines(table, db, family, plan, expr.expr.as_ref(), machine)?;
+                lines(sink, db, family, plan, expr.expr.as_ref(), machine)?;
             }
             // A protocol this kernel does not have has no sockets.
             Err(error) if error.errno().is_some_and(|errno| matches!(errno.name(), "ENOENT" | "EINVAL")) => {}
@@ -138,7 +231,7 @@ fn inet_table(
 
 /// The same from `/proc/net`, for a kernel that lacks the question's module.
 fn lines(
-    table: &mut Table<'_>,
+    sink: &mut Sink<'_>,
     db: Db,
     family: u8,
     plan: &Plan,
@@ -161,9 +254,15 @@ fn lines(
         if plan.states >> row.state & 1 == 0 || !passes {
             return ControlFlow::Continue(());
         }
-        inet::columns(table, db, &row, &plan.show, machine);
-        machine.users(table.cell(), row.inode);
-        match table.end_row() {
+        let written = match sink {
+            Sink::Table(table) => {
+                inet::columns(table, db, &row, &plan.show, machine);
+                machine.users(table.cell(), row.inode);
+                table.end_row()
+            }
+            Sink::Json(array) => array.push(json::inet(db, &row, None, &plan.show, machine)),
+        };
+        match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 wrong = Some(error);
@@ -218,11 +317,21 @@ struct Machine<'a> {
     links: OnceCell<Links>,
     holders: Option<Holders>,
     threads: bool,
+    cgroups: OnceCell<Cgroups>,
+    containers: RefCell<HashMap<u32, Option<String>>>,
 }
 
 impl<'a> Machine<'a> {
     fn new(collector: &'a Collector, names: &'a Names) -> Self {
-        Machine { collector, names, links: OnceCell::new(), holders: None, threads: false }
+        Machine {
+            collector,
+            names,
+            links: OnceCell::new(),
+            holders: None,
+            threads: false,
+            cgroups: OnceCell::new(),
+            containers: RefCell::default(),
+        }
     }
 
     fn parse(&self, plan: &Plan) -> Result<expr::Parsed, ToolError> {
@@ -230,7 +339,7 @@ impl<'a> Machine<'a> {
             names: self.names,
             kind: plan.kind,
             device: &|name| self.links().by_name(name).map(|link| link.index),
-            cgroup: &|_| Err("cgroups are not looked up yet".into()),
+            cgroup: &|path| self.collector.cgroup_id(path).map_err(|error| error.to_string()),
         };
         expr::parse(&plan.filter, &context)
     }
@@ -256,13 +365,42 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// A control group's path, or its number where the hierarchy does not show it.
     fn cgroup_name(&self, id: u64) -> String {
-        format!("unreachable:{id:x}")
+        let names = self.cgroups.get_or_init(|| self.collector.cgroup_names().unwrap_or_default());
+        match names.path(id) {
+            Some(path) => escape_terminal(path).into_owned(),
+            None => format!("unreachable:{id:x}"),
+        }
     }
 
     /// What a process is called.
     fn command(&self, pid: u32) -> Option<String> {
         self.collector.command(pid)
+    }
+
+    /// Who holds a socket, with the container each process is in; `None` if that was not asked.
+    fn users_json(&self, inode: u64) -> Option<serde_json::Value> {
+        let holders = self.holders.as_ref()?;
+        let users = holders.of(inode, self.threads).map(|hold| {
+            let mut user =
+                serde_json::json!({ "command": hold.task.comm, "pid": hold.task.pid, "fd": hold.fd });
+            if self.threads {
+                user["tid"] = hold.task.tid.into();
+            }
+            if let Some(container) = self.container(hold.task.pid) {
+                user["container"] = container.into();
+            }
+            user
+        });
+        Some(users.collect())
+    }
+
+    /// The container a process is in, by its control group.
+    fn container(&self, pid: u32) -> Option<String> {
+        let mut known = self.containers.borrow_mut();
+        let found = || self.collector.processes(&[pid]).value()?.find(pid)?.container.clone();
+        known.entry(pid).or_insert_with(found).clone()
     }
 
     /// Who holds a socket, the newest process first, as the original lists them.

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use netwhy_collect::CollectError;
 use netwhy_facts::local_socket::{NetlinkSocket, PacketRing, PacketSocket, UnixSocket, VsockSocket};
 use netwhy_render::escape::escape_terminal;
+use serde_json::{Map, Value, json};
 
 use super::expr::{Expr, Seen};
 use super::plan::{Db, Plan, Show};
 use super::table::Table;
-use super::{Machine, names};
+use super::{Machine, Sink, names};
 use crate::session::ToolError;
 use crate::write::{decimal, hex, named, padded, text};
 
@@ -71,25 +72,134 @@ impl Rows<'_, '_, '_> {
 
 /// Lists what the plan asks for of one family; `db` is any of its tables.
 pub(super) fn list(
-    table: &mut Table<'_>,
+    sink: &mut Sink<'_>,
     db: Db,
     plan: &Plan,
     expr: Option<&Expr>,
     machine: &Machine<'_>,
 ) -> Result<(), ToolError> {
-    let mut rows = Rows { table, plan, machine, expr, failed: None };
+    match sink {
+        Sink::Table(table) => {
+            let mut rows = Rows { table, plan, machine, expr, failed: None };
+            let asked = each(db, plan, machine, &mut |one| match one {
+                One::Unix(one) => unix(&mut rows, &one),
+                One::Packet(one) => packet(&mut rows, &one),
+                One::Netlink(one) => netlink(&mut rows, &one),
+                One::Vsock(one) => vsock(&mut rows, &one),
+            });
+            match rows.failed {
+                Some(error) => Err(error.into()),
+                None => Ok(asked?),
+            }
+        }
+        Sink::Json(array) => {
+            let mut failed = None;
+            let asked = each(db, plan, machine, &mut |one| {
+                let own = one.db();
+                let passes = expr.is_none_or(|expr| expr.matches(&one.seen()));
+                if !plan.dbs.has(own) || !passes {
+                    return ControlFlow::Continue(());
+                }
+                match array.push(one.object(own, machine)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            });
+            match failed {
+                Some(error) => Err(error.into()),
+                None => Ok(asked?),
+            }
+        }
+    }
+}
+
+/// A socket of one of the families.
+enum One {
+    Unix(UnixSocket),
+    Packet(PacketSocket),
+    Netlink(NetlinkSocket),
+    Vsock(VsockSocket),
+}
+
+impl One {
+    fn db(&self) -> Db {
+        match self {
+            One::Unix(one) => unix_db(one),
+            One::Packet(one) => packet_db(one),
+            One::Netlink(_) => Db::Netlink,
+            One::Vsock(one) => vsock_db(one),
+        }
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        match self {
+            One::Unix(one) => unix_seen(one),
+            One::Packet(one) => packet_seen(one),
+            One::Netlink(one) => netlink_seen(one),
+            One::Vsock(one) => vsock_seen(one),
+        }
+    }
+
+    fn object(&self, db: Db, machine: &Machine<'_>) -> Map<String, Value> {
+        let (mut object, inode, rest) = match self {
+            One::Unix(one) => {
+                let local = json!({ "path": one.name, "inode": one.inode });
+                let peer = json!({ "inode": one.peer });
+                let queues = (one.rqueue, one.wqueue);
+                (super::json::base(db, one.state, queues, local, peer), one.inode, serde_json::to_value(one))
+            }
+            One::Packet(one) => {
+                let device = (one.ifindex != 0).then(|| machine.device_name(one.ifindex));
+                let local = json!({ "protocol": one.protocol, "device": device });
+                (
+                    super::json::base(db, 7, (one.rqueue, 0), local, json!({})),
+                    one.inode,
+                    serde_json::to_value(one),
+                )
+            }
+            One::Netlink(one) => {
+                let name = names::netlink_name(one.protocol.into());
+                let local = json!({ "protocol": name, "port": one.port });
+                let peer = json!({ "port": one.dst_port });
+                let queues = (one.rqueue, one.wqueue);
+                (super::json::base(db, 7, queues, local, peer), one.inode, serde_json::to_value(one))
+            }
+            One::Vsock(one) => {
+                let end = |(cid, port): (u32, u32)| json!({ "cid": cid, "port": port });
+                let (local, peer) = (end(one.local), end(one.remote));
+                (super::json::base(db, one.state, (0, 0), local, peer), one.inode, serde_json::to_value(one))
+            }
+        };
+        if let Some(users) = machine.users_json(inode) {
+            object.insert("users".into(), users);
+        }
+        object.insert("socket".into(), rest.unwrap_or_default());
+        object
+    }
+}
+
+/// Asks for the sockets of one family.
+fn each(
+    db: Db,
+    plan: &Plan,
+    machine: &Machine<'_>,
+    each: &mut dyn FnMut(One) -> ControlFlow<()>,
+) -> Result<(), CollectError> {
     let collector = machine.collector;
-    let asked = match db {
+    match db {
         Db::UnixStream | Db::UnixDgram | Db::UnixSeqpacket => {
-            collector.unix_sockets(plan.states, &mut |one| unix(&mut rows, &one))
+            collector.unix_sockets(plan.states, &mut |one| each(One::Unix(one)))
         }
         // Neither packet nor netlink sockets have states.
-        _ if plan.states & CLOSED == 0 && !matches!(db, Db::VsockStream | Db::VsockDgram) => return Ok(()),
+        _ if plan.states & CLOSED == 0 && !matches!(db, Db::VsockStream | Db::VsockDgram) => Ok(()),
         Db::PacketRaw | Db::PacketDgram => {
-            collector.packet_sockets(plan.show.bpf, &mut |one| packet(&mut rows, &one))
+            collector.packet_sockets(plan.show.bpf, &mut |one| each(One::Packet(one)))
         }
-        Db::Netlink => collector.netlink_sockets(&mut |one| netlink(&mut rows, &one)),
-        _ => match collector.vsock_sockets(plan.states, &mut |one| vsock(&mut rows, &one)) {
+        Db::Netlink => collector.netlink_sockets(&mut |one| each(One::Netlink(one))),
+        _ => match collector.vsock_sockets(plan.states, &mut |one| each(One::Vsock(one))) {
             // A kernel without vsock has none.
             Err(CollectError::Missing(_)) => Ok(()),
             Err(error) if error.errno().is_some_and(|errno| matches!(errno.name(), "ENOENT" | "EINVAL")) => {
@@ -97,26 +207,60 @@ pub(super) fn list(
             }
             other => other,
         },
-    };
-    match rows.failed {
-        Some(error) => Err(error.into()),
-        None => Ok(asked?),
     }
 }
 
-fn unix(rows: &mut Rows<'_, '_, '_>, one: &UnixSocket) -> ControlFlow<()> {
-    let db = match one.kind {
+fn unix_db(one: &UnixSocket) -> Db {
+    match one.kind {
         1 => Db::UnixStream,
         5 => Db::UnixSeqpacket,
         _ => Db::UnixDgram,
-    };
+    }
+}
+
+fn unix_seen(one: &UnixSocket) -> Seen<'_> {
     let name = one.name.as_deref();
-    let seen = Seen {
+    Seen {
         path: Some(name.unwrap_or("")),
         peer_path: Some(""),
         autobound: name.is_none_or(is_autobound),
         ..Seen::default()
-    };
+    }
+}
+
+fn packet_db(one: &PacketSocket) -> Db {
+    if one.kind == 3 { Db::PacketRaw } else { Db::PacketDgram }
+}
+
+fn packet_seen(one: &PacketSocket) -> Seen<'static> {
+    Seen {
+        link: Some((one.protocol, one.ifindex)),
+        local_port: one.ifindex,
+        device: one.ifindex,
+        ..Seen::default()
+    }
+}
+
+fn netlink_seen(one: &NetlinkSocket) -> Seen<'static> {
+    Seen { netlink: Some((one.protocol.into(), one.port)), local_port: one.port, ..Seen::default() }
+}
+
+fn vsock_db(one: &VsockSocket) -> Db {
+    if one.kind == 2 { Db::VsockDgram } else { Db::VsockStream }
+}
+
+fn vsock_seen(one: &VsockSocket) -> Seen<'static> {
+    Seen {
+        vsock: Some([one.local, one.remote]),
+        local_port: one.local.1,
+        remote_port: one.remote.1,
+        ..Seen::default()
+    }
+}
+
+fn unix(rows: &mut Rows<'_, '_, '_>, one: &UnixSocket) -> ControlFlow<()> {
+    let (db, seen) = (unix_db(one), unix_seen(one));
+    let name = one.name.as_deref();
     if !rows.plan.dbs.has(db) || !rows.passes(&seen) {
         return ControlFlow::Continue(());
     }
@@ -162,13 +306,7 @@ fn is_autobound(name: &str) -> bool {
 }
 
 fn packet(rows: &mut Rows<'_, '_, '_>, one: &PacketSocket) -> ControlFlow<()> {
-    let db = if one.kind == 3 { Db::PacketRaw } else { Db::PacketDgram };
-    let seen = Seen {
-        link: Some((one.protocol, one.ifindex)),
-        local_port: one.ifindex,
-        device: one.ifindex,
-        ..Seen::default()
-    };
+    let (db, seen) = (packet_db(one), packet_seen(one));
     if !rows.plan.dbs.has(db) || !rows.passes(&seen) {
         return ControlFlow::Continue(());
     }
@@ -284,8 +422,7 @@ fn packet_ring(cell: &mut Vec<u8>, ring: &PacketRing) {
 
 fn netlink(rows: &mut Rows<'_, '_, '_>, one: &NetlinkSocket) -> ControlFlow<()> {
     let protocol = u32::from(one.protocol);
-    let seen = Seen { netlink: Some((protocol, one.port)), local_port: one.port, ..Seen::default() };
-    if !rows.passes(&seen) {
+    if !rows.passes(&netlink_seen(one)) {
         return ControlFlow::Continue(());
     }
     let show = *rows.show();
@@ -320,13 +457,7 @@ fn netlink(rows: &mut Rows<'_, '_, '_>, one: &NetlinkSocket) -> ControlFlow<()> 
 }
 
 fn vsock(rows: &mut Rows<'_, '_, '_>, one: &VsockSocket) -> ControlFlow<()> {
-    let db = if one.kind == 2 { Db::VsockDgram } else { Db::VsockStream };
-    let seen = Seen {
-        vsock: Some([one.local, one.remote]),
-        local_port: one.local.1,
-        remote_port: one.remote.1,
-        ..Seen::default()
-    };
+    let (db, seen) = (vsock_db(one), vsock_seen(one));
     if !rows.plan.dbs.has(db) || !rows.passes(&seen) {
         return ControlFlow::Continue(());
     }

@@ -30,8 +30,8 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::switch('\0', "inet-sockopt", "socket options"),
     Flag::switch('\0', "tipcinfo", "TIPC").refused("netwhy does not read TIPC sockets"),
     Flag::switch('b', "bpf", "classic filters of packet sockets"),
-    Flag::switch('s', "summary", "counts only").refused("not built yet"),
-    Flag::switch('E', "events", "sockets as they are destroyed").refused("not built yet"),
+    Flag::switch('s', "summary", "counts only"),
+    Flag::switch('E', "events", "sockets as they are destroyed"),
     Flag::switch('Z', "context", "SELinux labels").refused(NO_LABELS),
     Flag::switch('z', "contexts", "SELinux labels").refused(NO_LABELS),
     Flag::value('N', "net", "NAME", "in another network namespace"),
@@ -53,9 +53,9 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::value('\0', "socket", "TABLES", "the same"),
     Flag::value('D', "diag", "FILE", "raw answers").refused("use --json for something a program can read"),
     Flag::value('F', "filter", "FILE", "the filter, from a file (- for standard input)"),
-    Flag::switch('K', "kill", "close the sockets (asks first)").refused("not built yet"),
-    Flag::switch('y', "yes", "close them without asking").refused("not built yet"),
-    Flag::switch('j', "json", "JSON (docs/classic.md)").refused("not built yet"),
+    Flag::switch('K', "kill", "close the sockets (asks first)"),
+    Flag::switch('y', "yes", "close them without asking"),
+    Flag::switch('j', "json", "JSON (docs/classic.md)"),
 ];
 
 /// A table of sockets.
@@ -203,6 +203,8 @@ pub(super) struct Plan {
     pub(super) filter: Vec<String>,
     pub(super) netid: bool,
     pub(super) state_column: bool,
+    /// Neither a table nor a filter was named.
+    pub(super) is_default: bool,
 }
 
 impl Plan {
@@ -326,6 +328,7 @@ impl Chosen {
                 self.dbs.add(family);
             }
         }
+        let is_default = self.dbs == Dbs::default() && filter.is_empty() && states == 0;
         if self.dbs == Dbs::default() {
             self.dbs.add(DBS);
             self.states = names::CONNECTED_BIG;
@@ -374,6 +377,7 @@ impl Chosen {
                 None => Kind::Inet,
             },
             filter,
+            is_default,
         }
     }
 }
