@@ -25,7 +25,7 @@ use netwhy_sys::SysError;
 use netwhy_sys::netlink::{NetlinkError, Protocol, Socket as Netlink};
 use netwhy_sys::netns::{self, NetnsRef};
 use netwhy_wire::inet_diag::{
-    Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, extension, state,
+    Compare, End, Filter, Request, SOCK_DIAG_BY_FAMILY, SocketId, TCPDIAG_GETSOCK, extension, state,
 };
 
 pub use self::cgroups::Cgroups;
@@ -116,6 +116,25 @@ impl Collector {
             _ => self.require(TCP_DIAG)?,
         }
         self.netlink(Protocol::SockDiag, |diag| listing(diag, request, each))
+    }
+
+    /// As [`Self::socket_listing`], for TCP sockets of both families at once: the kernel walks its tables once.
+    /// The request's family is not looked at, and IPv4 and IPv6 come mixed.
+    pub fn tcp_listing(
+        &self,
+        request: &Request,
+        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), CollectError> {
+        self.require(TCP_DIAG)?;
+        let payload =
+            request.both_families().map_err(|error| CollectError::malformed("socket question", error))?;
+        self.netlink(Protocol::SockDiag, |diag| {
+            match diag.dump(TCPDIAG_GETSOCK, 0, &payload, |_, payload| each(payload)) {
+                // Sockets come and go while they are listed.
+                Ok(()) | Err(NetlinkError::Interrupted { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 
     /// Streams the sockets in a file of `/proc/net` that is laid out like `tcp`: poorer and slower than

@@ -15,6 +15,8 @@ use crate::netlink::{Builder, TooLong};
 
 /// `SOCK_DIAG_BY_FAMILY`, the message type.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `TCPDIAG_GETSOCK`, the older message type: TCP sockets of both families in one listing.
+pub const TCPDIAG_GETSOCK: u16 = 18;
 /// Length of `struct inet_diag_req_v2`.
 pub const REQUEST: usize = 56;
 /// Length of `struct inet_diag_msg`, which starts every answer.
@@ -162,6 +164,23 @@ impl Request {
         }
         Ok(builder.finish()?)
     }
+
+    /// The payload of a [`TCPDIAG_GETSOCK`] dump: `struct inet_diag_req` and its attributes. The kernel then
+    /// walks its tables once for IPv4 and IPv6 where [`Self::payload`] makes it walk them once for each.
+    pub fn both_families(&self) -> Result<Vec<u8>, RequestError> {
+        let mut header = vec![0, 0, 0, self.extensions];
+        header.extend_from_slice(&self.id.bytes());
+        header.extend_from_slice(&self.states.to_ne_bytes());
+        // idiag_dbs: not looked at.
+        header.extend_from_slice(&[0; 4]);
+        let mut builder = Builder::with_header(&header);
+        if let Some(program) = self.filter.as_ref().map(Filter::program).transpose()?
+            && !program.is_empty()
+        {
+            builder.bytes(BYTECODE, &program);
+        }
+        Ok(builder.finish()?)
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +212,22 @@ mod tests {
         assert_eq!(fixed.bytes(12, 8), Some(&[192, 0, 2, 1, 0, 0, 0, 0][..]));
         assert_eq!(fixed.be16(28), Some(0x2001));
         assert_eq!((fixed.u32(44), fixed.u32(48), fixed.u32(52)), (Some(7), Some(2), Some(1)));
+    }
+
+    #[test]
+    fn the_older_request_has_its_own_layout() {
+        let request = Request {
+            family: 0,
+            protocol: 6,
+            extensions: extension::INFO,
+            states: state::LISTEN,
+            id: SocketId { sport: 443, ..SocketId::ANY },
+            filter: Some(Filter::Port(End::Local, Compare::Eq, 443)),
+        };
+        let bytes = request.both_families().unwrap();
+        let fixed = Fixed(&bytes);
+        assert_eq!((bytes[3], fixed.be16(4), fixed.u32(52)), (extension::INFO, Some(443), Some(1 << 10)));
+        assert!(Attributes::after(&bytes, 60).find(BYTECODE).is_some());
     }
 
     #[test]

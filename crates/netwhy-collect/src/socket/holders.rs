@@ -194,9 +194,27 @@ fn task(home: &Path, pid: u32, tid: u32) -> Task {
     Task { pid, tid, comm: name.strip_suffix('\n').unwrap_or(&name).to_owned() }
 }
 
+/// A process with more descriptors is asked for them by number.
+const MANY: u64 = 256;
+
 /// Inodes and descriptors of the sockets in a directory of links.
 fn sockets(directory: &Path, denied: &mut bool) -> Vec<(u64, u32)> {
     let mut found = Vec::new();
+    // Since 6.2 the directory's size is the number of descriptors; before it is 0. They are numbered from 0 on
+    // with few gaps, and asking for each number saves the listing, which makes up every entry once more.
+    let many = std::fs::metadata(directory).map_or(0, |fd| fd.len());
+    if many > MANY {
+        let (mut seen, most) = (0, u32::try_from(many + many / 4 + 64).unwrap_or(u32::MAX));
+        let walked = procfs::numbered_links(directory, 0..most, |fd, target| {
+            seen += 1;
+            found.extend(inode_of(target).map(|inode| (inode, fd)));
+            if seen < many { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        if walked.is_ok() && seen == many {
+            return found;
+        }
+        found.clear();
+    }
     let walked = procfs::links(directory, |name, target| {
         if let Some(inode) = inode_of(target) {
             found.push((inode, name.parse().unwrap_or(0)));
@@ -229,6 +247,24 @@ mod tests {
         // The test's own thread shares the process's descriptors.
         let threads = collector.socket_holders_among(&[std::process::id()], true);
         assert!(threads.of(inode, true).count() > 2);
+    }
+
+    #[test]
+    fn many_descriptors_with_gaps_are_all_found() {
+        use std::os::fd::AsRawFd;
+        let mut sockets: Vec<_> =
+            (0..600).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        // Every third is closed again: numbers with gaps, more of them than are asked for by number.
+        let mut number = 0;
+        sockets.retain(|_| {
+            number += 1;
+            number % 3 != 0
+        });
+        let directory = Path::new("/proc/self/fd");
+        let held = super::sockets(directory, &mut false);
+        for socket in &sockets {
+            assert!(held.iter().any(|(_, fd)| *fd == socket.as_raw_fd() as u32));
+        }
     }
 
     #[test]

@@ -192,8 +192,12 @@ fn inet_table(
 ) -> Result<(), ToolError> {
     let filter = expr.expr.as_ref().map(Expr::for_kernel).transpose();
     let filter = filter.map_err(|why| ToolError::failed(format!("ss: filter: {why}"), 1))?;
+    let wanted: Vec<u8> = families(plan, expr).collect();
+    if db == Db::Tcp && wanted.len() == 2 && both_tcp(sink, plan, filter.clone(), machine)? {
+        return Ok(());
+    }
     let mut wrong: Option<ToolError> = None;
-    for family in families(plan, expr) {
+    for family in wanted {
         let request = request(db, family, plan, filter.clone());
         let asked = machine.collector.socket_listing(&request, |payload| {
             let answer = match Answer::parse(payload) {
@@ -227,6 +231,58 @@ fn inet_table(
         }
     }
     Ok(())
+}
+
+/// Bytes of IPv6 sockets held until those of IPv4 are through.
+const HELD: usize = 16 << 20;
+
+/// TCP sockets of both families in one walk of the kernel, IPv4 first; IPv6 sockets wait meanwhile. (Beyond
+/// [`HELD`] bytes of them they no longer do.) False: this kernel does not answer so.
+fn both_tcp(
+    sink: &mut Sink<'_>,
+    plan: &Plan,
+    filter: Option<Filter>,
+    machine: &Machine<'_>,
+) -> Result<bool, ToolError> {
+    let request = request(Db::Tcp, 0, plan, filter);
+    let (mut held, mut ends): (Vec<u8>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut wrong: Option<ToolError> = None;
+    let asked = machine.collector.tcp_listing(&request, |payload| {
+        if payload.first() == Some(&10) && held.len() < HELD {
+            held.extend_from_slice(payload);
+            ends.push(held.len());
+            return ControlFlow::Continue(());
+        }
+        match tcp_row(sink, payload, plan, machine) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                wrong = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    if let Some(error) = wrong {
+        return Err(error);
+    }
+    match asked {
+        Ok(()) => {}
+        Err(CollectError::Missing(_)) => return Ok(false),
+        Err(error) if error.errno().is_some_and(|errno| matches!(errno.name(), "ENOENT" | "EINVAL")) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let mut start = 0;
+    for end in ends {
+        tcp_row(sink, held.get(start..end).unwrap_or(&[]), plan, machine)?;
+        start = end;
+    }
+    Ok(true)
+}
+
+fn tcp_row(sink: &mut Sink<'_>, payload: &[u8], plan: &Plan, machine: &Machine<'_>) -> Result<(), ToolError> {
+    let answer = Answer::parse(payload).map_err(|error| ToolError::failed(format!("ss: {error}"), 1))?;
+    Ok(sink.inet(Db::Tcp, &answer, &plan.show, machine)?)
 }
 
 /// The same from `/proc/net`, for a kernel that lacks the question's module.
