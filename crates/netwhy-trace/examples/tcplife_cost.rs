@@ -6,7 +6,6 @@
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use netwhy_change::RouteWriter;
@@ -16,6 +15,7 @@ use netwhy_sys::signal::Signal;
 
 const RATE: u32 = 10_000;
 const SECONDS: u32 = 10;
+const WORKERS: u32 = 2;
 /// Destinations: each has ephemeral ports of its own, so that none is waited for.
 const HOSTS: u32 = 16;
 
@@ -38,8 +38,6 @@ fn measure() {
     let mut socket = Socket::open(Protocol::Route).unwrap();
     RouteWriter::new(&mut socket).link_up("lo").unwrap();
     let inode = netns::current().unwrap().inode.to_string();
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["tool", "-s", "--netns", &inode])
         .stdout(Stdio::piped())
@@ -49,32 +47,13 @@ fn measure() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next();
     let before = netwhy_sys::clock::cpu_time();
-    let stop = AtomicBool::new(false);
     let (made, took, shown) = std::thread::scope(|scope| {
         // Reads what the tool writes, so that it never waits for its reader.
         let reader = scope.spawn(move || lines.count());
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                drop(listener.accept());
-            }
-        });
         let begun = Instant::now();
-        let mut made = 0_u32;
-        // A machine that cannot make so many is not waited for.
-        while made < RATE * SECONDS && begun.elapsed() < Duration::from_secs(u64::from(2 * SECONDS)) {
-            let due = (begun.elapsed().as_secs_f64() * f64::from(RATE)) as u32;
-            let mut left = 200;
-            while made < due.min(RATE * SECONDS) && left > 0 {
-                left -= 1;
-                let host = Ipv4Addr::new(127, 0, 1, (made % HOSTS) as u8 + 1);
-                drop(TcpStream::connect(SocketAddr::from((host, port))).unwrap());
-                made += 1;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        let made: u32 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
         let took = begun.elapsed();
-        stop.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect((Ipv4Addr::new(127, 0, 0, 1), port)));
         // The last ends of connections come after their last packets.
         std::thread::sleep(Duration::from_millis(500));
         netwhy_sys::process::kill(child.id(), Signal::INT).unwrap();
@@ -98,7 +77,7 @@ fn measure() {
         "connections                  {made} in {seconds:.1} s ({:.0} a second)",
         f64::from(made) / seconds
     );
-    println!("sessions shown               {shown} of {} (both ends)", 2 * (made + 1));
+    println!("sessions shown               {shown} of {} (both ends)", 2 * made);
     println!("losses reported              {lost}");
     println!(
         "CPU of tcplife               {:.1} % of a core ({:.2} us a session)",
@@ -106,4 +85,24 @@ fn measure() {
         cpu * 1e6 / shown as f64
     );
     println!("CPU of the load itself       {:.0} % of a core", 100.0 * load.as_secs_f64() / seconds);
+}
+
+/// Its share of the connections, both ends in one thread: how many it has made.
+fn work() -> u32 {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (rate, begun, mut made) = (RATE / WORKERS, Instant::now(), 0_u32);
+    // A machine that cannot make so many is not waited for.
+    while made < rate * SECONDS && begun.elapsed() < Duration::from_secs(u64::from(2 * SECONDS)) {
+        let due = (begun.elapsed().as_secs_f64() * f64::from(rate)) as u32;
+        for _ in 0..due.min(rate * SECONDS).saturating_sub(made).min(200) {
+            let host = Ipv4Addr::new(127, 0, 1, (made % HOSTS) as u8 + 1);
+            let client = TcpStream::connect(SocketAddr::from((host, port))).unwrap();
+            drop(listener.accept().unwrap());
+            drop(client);
+            made += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    made
 }
