@@ -171,13 +171,33 @@ fn hardirqs_show_a_handler_or_nothing_but_the_heading() {
     }
 }
 
+/// Waits until a thread of this process sleeps in a receiving system call.
+fn wait_for_sleep(tid: u32) {
+    // recvfrom, on x86-64 and arm64.
+    let calls = ["45 ", "207 "];
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        let now = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).unwrap_or_default();
+        if calls.iter().any(|call| now.starts_with(call)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("the reader does not wait");
+}
+
 /// The reader sleeps in its system call until the writer writes.
 fn sleep_in_receive(net: &Net) {
     let listener = net.at_server(|| TcpListener::bind((SERVER, 0)).unwrap());
     let mut client = net.at_client(|| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
     let (mut server, _) = listener.accept().unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| server.read_exact(&mut [0; 1]).unwrap());
+        let (say, hear) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            say.send(netwhy_sys::process::thread_id()).unwrap();
+            server.read_exact(&mut [0; 1]).unwrap();
+        });
+        wait_for_sleep(hear.recv().unwrap());
         std::thread::sleep(Duration::from_millis(60));
         client.write_all(&[1]).unwrap();
     });
