@@ -42,7 +42,7 @@ fn calls(tool: &Tool) -> Vec<Vec<String>> {
 #[test]
 fn every_script_loads_with_each_option() {
     if !caps::effective().unwrap().has(Capability::SysAdmin) {
-        println!("skipped: needs CAP_SYS_ADMIN");
+        println!("skipped: privilege: needs CAP_SYS_ADMIN");
         return;
     }
     let kernel = Kernel::open().unwrap();

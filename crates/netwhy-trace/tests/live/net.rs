@@ -69,7 +69,7 @@ impl Net {
 /// The kernel, where tools can run. Says why not; where they should be able to, that is a failure.
 pub(crate) fn kernel() -> Option<Kernel> {
     if !caps::effective().unwrap().has(Capability::SysAdmin) {
-        println!("skipped: needs CAP_SYS_ADMIN");
+        println!("skipped: privilege: needs CAP_SYS_ADMIN");
         return None;
     }
     match Kernel::open() {
@@ -79,6 +79,27 @@ pub(crate) fn kernel() -> Option<Kernel> {
             None
         }
     }
+}
+
+/// Whether this kernel has an event; says so when it has not.
+pub(crate) fn has_event(kernel: &Kernel, event: &str) -> bool {
+    use netwhy_lang::types::Types;
+    let has = kernel.raw_tracepoint(event).is_some();
+    if !has {
+        println!("skipped: event {event}: this kernel does not have it");
+    }
+    has
+}
+
+/// Whether an event of this kernel has an argument; says so when it has not.
+pub(crate) fn has_argument(kernel: &Kernel, event: &str, argument: &str) -> bool {
+    use netwhy_lang::types::Types;
+    let has =
+        kernel.raw_tracepoint(event).is_some_and(|s| s.params.iter().any(|param| param.name == argument));
+    if !has {
+        println!("skipped: argument {argument} of {event}: this kernel does not have it");
+    }
+    has
 }
 
 /// What a tool has written so far.

@@ -8,7 +8,7 @@ use netwhy_change::nft::{Hook, Nft, Policy, Table};
 use netwhy_sys::netlink::{Protocol, Socket};
 use netwhy_trace::pwru;
 
-use super::net::{CLIENT, Net, SERVER, Seen, kernel};
+use super::net::{CLIENT, Net, SERVER, Seen, has_argument, kernel};
 
 /// As `trace`, for pwru.
 fn follow(
@@ -51,6 +51,9 @@ fn follow(
 #[test]
 fn a_segment_is_followed_over_a_veth_pair_to_the_rule_that_drops_it() {
     let Some(kernel) = kernel() else { return };
+    if !has_argument(&kernel, "kfree_skb", "reason") {
+        return;
+    }
     let net = Net::new();
     net.at_server(|| {
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();

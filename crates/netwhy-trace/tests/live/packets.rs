@@ -11,7 +11,7 @@ use netwhy_change::nft::{Hook, Nft, Policy, Table};
 use netwhy_sys::netlink::{Protocol, Socket};
 
 use super::more::until_done;
-use super::net::{CLIENT, Net, SERVER, Seen, kernel, trace};
+use super::net::{CLIENT, Net, SERVER, Seen, has_argument, has_event, kernel, trace};
 use super::tcp::exchange;
 
 fn pid() -> String {
@@ -69,6 +69,9 @@ fn dnslatency_shows_name_time_and_code_and_a_query_sent_again() {
 #[test]
 fn sockstat_adds_up_bytes_calls_and_errors() {
     let Some(kernel) = kernel() else { return };
+    if !has_event(&kernel, "sock_send_length") {
+        return;
+    }
     let net = Net::new();
     let done = AtomicBool::new(false);
     let work = until_done(&done, || {
@@ -230,6 +233,9 @@ fn runqlat_counts_a_reader_that_was_woken() {
 #[test]
 fn netrecv_and_netsend_time_packets() {
     let Some(kernel) = kernel() else { return };
+    if !has_event(&kernel, "sock_recv_length") {
+        return;
+    }
     let net = Net::new();
     let server = net.at_server(|| UdpSocket::bind((SERVER, 0)).unwrap());
     let port = server.local_addr().unwrap().port();
@@ -253,6 +259,9 @@ fn netrecv_and_netsend_time_packets() {
 #[test]
 fn skbdrop_counts_by_reason_and_place_and_shows_lines() {
     let Some(kernel) = kernel() else { return };
+    if !has_argument(&kernel, "kfree_skb", "reason") {
+        return;
+    }
     let net = Net::new();
     net.at_server(|| {
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();
@@ -289,6 +298,9 @@ fn skbdrop_counts_by_reason_and_place_and_shows_lines() {
 #[test]
 fn icmp_shows_the_error_sent_and_the_error_that_arrives() {
     let Some(kernel) = kernel() else { return };
+    if !has_event(&kernel, "icmp_send") {
+        return;
+    }
     let net = Net::new();
     let work = || {
         net.at_client(|| {
