@@ -33,6 +33,27 @@ impl KernelEvents {
     pub fn complete(&self, sort: &str) -> bool {
         self.lost == 0 && self.watched.iter().any(|w| w == sort)
     }
+
+    /// Leaves out freed packets of other connections to the same target: the probes ask for the target alone, as the
+    /// port the kernel will choose is not known yet. `ends` are the local ends of our own attempts; where a source
+    /// `may_be_translated` on its way, packets from other addresses stay.
+    pub fn keep_own(&mut self, ends: &[SocketAddr], may_be_translated: bool) {
+        if ends.is_empty() {
+            return;
+        }
+        let same = |addr: IpAddr, end: &SocketAddr| addr.to_canonical() == end.ip().to_canonical();
+        self.events.retain(|event| {
+            let KernelEvent::Drop { way, packet: Some(p), .. } = event else { return true };
+            let (addr, port) = match way {
+                EventWay::Forward => (p.src, p.sport),
+                EventWay::Reply => (p.dst, p.dport),
+                EventWay::NextHop | EventWay::Unknown => return true,
+            };
+            let portless = !matches!(p.proto, 6 | 17);
+            let own = ends.iter().any(|end| same(addr, end) && (portless || port == end.port()));
+            own || (may_be_translated && !ends.iter().any(|end| same(addr, end)))
+        });
+    }
 }
 
 /// Which packets of the question an event is about.
@@ -171,5 +192,60 @@ impl KernelEvent {
             | Self::SocketError { target, .. } => *target,
             Self::Drop { .. } | Self::NeighFailed { .. } | Self::NeighRefused { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn freed(way: EventWay, client: &str) -> KernelEvent {
+        let (client, target): (SocketAddr, SocketAddr) =
+            (client.parse().unwrap(), "203.0.113.2:80".parse().unwrap());
+        let (from, to) = if way == EventWay::Reply { (target, client) } else { (client, target) };
+        let packet = EventPacket {
+            proto: 6,
+            src: from.ip(),
+            dst: to.ip(),
+            sport: from.port(),
+            dport: to.port(),
+            flags: 2,
+            quoted: false,
+            icmp: None,
+        };
+        KernelEvent::Drop {
+            at: 1,
+            reason: "X".into(),
+            location: "y".into(),
+            dev: None,
+            way,
+            packet: Some(packet),
+        }
+    }
+
+    fn kept(events: &[KernelEvent], may_be_translated: bool) -> usize {
+        let mut all = KernelEvents { events: events.to_vec(), ..KernelEvents::default() };
+        all.keep_own(&["198.51.100.1:40000".parse().unwrap()], may_be_translated);
+        all.events.len()
+    }
+
+    #[test]
+    fn drops_of_another_connection_to_the_same_target_are_not_ours() {
+        let own =
+            [freed(EventWay::Forward, "198.51.100.1:40000"), freed(EventWay::Reply, "198.51.100.1:40000")];
+        assert_eq!(kept(&own, false), 2);
+        let others =
+            [freed(EventWay::Forward, "198.51.100.1:51000"), freed(EventWay::Reply, "198.51.100.1:51000")];
+        assert_eq!(kept(&others, false), 0);
+        assert_eq!(kept(&[freed(EventWay::NextHop, "198.51.100.1:0")], false), 1);
+        let translated = [freed(EventWay::Forward, "192.0.2.7:1024")];
+        assert_eq!((kept(&translated, false), kept(&translated, true)), (0, 1));
+    }
+
+    #[test]
+    fn absence_says_something_only_of_what_was_watched_without_loss() {
+        let seen = KernelEvents { watched: vec!["drop".into()], ..KernelEvents::default() };
+        assert!(seen.complete("drop") && !seen.complete("state"));
+        assert!(!KernelEvents { lost: 1, ..seen }.complete("drop"));
     }
 }

@@ -34,3 +34,40 @@ fn addresses_are_words_of_a_key_and_come_back() {
     assert_eq!(six.0.to_ne_bytes()[..4], [0x20, 1, 0xd, 0xb8]);
     assert_eq!(six.1.to_ne_bytes()[7], 1);
 }
+
+/// Every script this kernel has the tracepoints for is taken by its verifier, the poorer ones for older kernels too.
+#[test]
+fn every_script_loads_where_its_tracepoints_are() {
+    use netwhy_bpf::background::Background;
+    use netwhy_bpf::kernel::Kernel;
+    use netwhy_lang::types::Types;
+    let held = netwhy_sys::caps::effective().unwrap();
+    if !held.has(netwhy_sys::caps::Capability::SysAdmin) {
+        println!("skipped: needs CAP_SYS_ADMIN");
+        return;
+    }
+    let kernel = match Kernel::open() {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            println!("skipped: {error}");
+            return;
+        }
+    };
+    let told = |(event, argument): (&str, &str)| {
+        kernel.raw_tracepoint(event).is_some_and(|s| s.params.iter().any(|p| p.name == argument))
+    };
+    let mut loaded = 0;
+    for piece in PIECES {
+        if !piece.needs().all(told) {
+            println!("skipped: {} needs {}", piece.event, piece.header("needs").unwrap());
+            continue;
+        }
+        let (mut pieces, mut missing) = (vec![piece], Vec::new());
+        let spec = super::compile(&kernel, 1, &mut pieces, &mut missing).unwrap();
+        assert_eq!(missing, Vec::<String>::new());
+        let run = Background::begin(spec, &kernel).unwrap_or_else(|e| panic!("{}: {e}", piece.text));
+        assert!(run.places() > 0);
+        loaded += 1;
+    }
+    assert!(loaded > 0);
+}

@@ -11,6 +11,7 @@ use netwhy_collect::neigh::NeighFilter;
 use netwhy_facts::attempt::{Attempts, Outcome};
 use netwhy_facts::capture::FlowCapture;
 use netwhy_facts::conntrack::CtEntry;
+use netwhy_facts::event::KernelEvents;
 use netwhy_facts::mib::Mib;
 use netwhy_facts::neigh::Neighbours;
 use netwhy_facts::nft::Nft;
@@ -61,24 +62,36 @@ impl Session {
         self.facts.put_after(sockets);
         self.facts.put(c.kernel_log(self.started_monotonic));
         self.gather_owners();
-        self.facts.put(self.own_packets(window.capture.close(), paths));
-        self.facts.put(events.end());
+        let (mut capture, mut events) = (window.capture.close(), events.end());
+        if self.question.role == Role::Client {
+            self.keep_own(&mut capture, &mut events, paths);
+        }
+        self.facts.put(capture);
+        self.facts.put(events);
     }
 
-    /// A client's capture without the packets of other connections to the same target.
-    fn own_packets(&self, mut capture: Reading<FlowCapture>, paths: &[FlowPaths]) -> Reading<FlowCapture> {
-        if let Reading::Known { value, .. } = &mut capture
-            && self.question.role == Role::Client
-            && let Some(attempts) = self.facts.value::<Attempts>()
-        {
-            let ends: Vec<_> = attempts.0.iter().filter_map(|attempt| attempt.local).collect();
-            let may = self.may_translate();
-            let translated = paths.iter().any(|p| {
-                p.forward.ct.as_ref().is_some_and(CtEntry::is_snat) || (may && !p.forward.is_certain())
-            });
+    /// A client's capture and events without the packets of other connections to the same target.
+    fn keep_own(
+        &self,
+        capture: &mut Reading<FlowCapture>,
+        events: &mut Reading<KernelEvents>,
+        paths: &[FlowPaths],
+    ) {
+        let Some(attempts) = self.facts.value::<Attempts>() else { return };
+        let ends: Vec<_> = attempts.0.iter().filter_map(|attempt| attempt.local).collect();
+        let may = self.may_translate();
+        let translated = paths
+            .iter()
+            .any(|p| p.forward.ct.as_ref().is_some_and(CtEntry::is_snat) || (may && !p.forward.is_certain()));
+        if let Reading::Known { value, .. } = capture {
             value.keep_own(&ends, translated);
         }
-        capture
+        // An attempt whose own end is not known may be whose packets these are.
+        if let Reading::Known { value, .. } = events
+            && ends.len() == attempts.0.len()
+        {
+            value.keep_own(&ends, translated);
+        }
     }
 
     /// Whether rules that translate may exist here; not knowing counts as yes.
