@@ -80,6 +80,7 @@ impl Reader<'_> {
             Shape::Buf { .. } => self.buffer(bytes, true),
             Shape::Inet => inet(bytes),
             Shape::Mac => mac(bytes),
+            Shape::Ksym if word == 0 => "0".to_owned(),
             Shape::Ksym => self.symbols.show(word, false),
             Shape::Usym => match self.users.resolve(u32_at(bytes, 8), word) {
                 Some(named) => named.symbol,

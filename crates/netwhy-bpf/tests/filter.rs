@@ -41,7 +41,8 @@ fn a_filter_sees_the_packets_that_tcpdump_would_show() {
         (format!("udp[4:2] = 18 and ip[9] = 17 and udp[2:2] = {to}"), 3),
         (format!("udp[8] = 0x30 and udp[(ip[0] & 0xf) * 4 - 3] = 0x39 and udp[2:2] = {to}"), 3),
         (format!("udp[200] = 0 and udp[2:2] = {to}"), 0),
-        (format!("dst portrange {}-{} and ip", to.min(other), to.max(other)), 4),
+        // Between two ports others may be in use: a range of one.
+        (format!("udp dst portrange {to}-{to} and ip"), 3),
         (format!("udp[2:2] * 2 + 1 = {} and not (ip[8] < 1)", u32::from(to) * 2 + 1), 3),
     ];
     let counts: Vec<String> = (0..expected.len())

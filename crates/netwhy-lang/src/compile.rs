@@ -32,6 +32,8 @@ pub struct Compiled {
     pub spec: ProgramSpec,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
+    /// Named parameters that were given and that the script does not read.
+    pub unread: Vec<String>,
 }
 
 /// Settings that only user space looks at.
@@ -67,7 +69,7 @@ pub fn compile(
     let tree = parser::parse(script)?;
     let config = settings(&tree, &options.config)?;
     // Macros and parameters first: a wildcard may be a parameter.
-    let (units, params) = expand(&tree, &config, options, probes)?;
+    let (units, params, asked) = expand(&tree, &config, options, probes)?;
     let world = World { types, structs: &tree.structs, enums: &tree.enums, strlen: config.max_strlen };
     // Names are resolved inside, then types until they settle.
     let inferred = infer(units, world, features)?;
@@ -92,7 +94,9 @@ pub fn compile(
     }
     shared.maps.set_scratch_size(scratch);
     let spec = ProgramSpec { programs, maps: shared.maps.specs, actions: shared.actions, config, params };
-    Ok(Compiled { spec, warnings: inferred.warnings })
+    let unread =
+        options.named.iter().map(|(name, _)| name).filter(|name| !asked.contains(*name)).cloned().collect();
+    Ok(Compiled { spec, warnings: inferred.warnings, unread })
 }
 
 /// A place as messages name it: file, line, columns.

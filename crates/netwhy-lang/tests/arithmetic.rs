@@ -136,6 +136,10 @@ impl Maker {
             "&" => Val::wide(a & b, signed),
             "|" => Val::wide(a | b, signed),
             "^" => Val::wide(a ^ b, signed),
+            "<<" if x.literal && y.literal && b < 64 && (a as u128) << b > i64::MAX as u128 => {
+                // Of literals it is known that the sign bit is needed; beyond 64 bits nothing is.
+                Val::wide(a << b, x.signed && u64::try_from((a as u128) << b).is_err())
+            }
             "<<" => Val::wide(a << (b & 63), x.signed),
             ">>" if x.signed => Val::wide((sa >> (b & 63)) as u64, true),
             ">>" => Val::wide(a >> (b & 63), false),

@@ -386,6 +386,8 @@ impl<'a> Gen<'a, '_> {
                 self.a.bind(on);
                 let go_on = self.a.label();
                 self.branch(condition, go_on, true)?;
+                // The condition may do something itself, as in `$i-- > 0`: it is not asked again.
+                self.a.store_imm(Width::D, 9, over, 1);
                 self.finish(1);
                 self.a.bind(go_on);
             }

@@ -38,18 +38,19 @@ struct Expander<'a> {
     named: &'a [(String, String)],
     config: &'a Config,
     used: BTreeSet<u32>,
+    asked: BTreeSet<String>,
     depth: u32,
     nodes: u32,
     fresh: u32,
 }
 
-/// Units of a script and the positional parameters it reads.
+/// Units of a script, and the positional and named parameters it reads.
 pub fn expand(
     script: &Script,
     config: &Config,
     options: &Options,
     probes: &dyn Probes,
-) -> Result<(Vec<Unit>, Vec<u32>)> {
+) -> Result<(Vec<Unit>, Vec<u32>, BTreeSet<String>)> {
     let params = options.params.as_slice();
     let mut expander = Expander {
         macros: script.macros.iter().map(|m| (m.name.as_str(), m)).collect(),
@@ -58,6 +59,7 @@ pub fn expand(
         named: &options.named,
         config,
         used: BTreeSet::new(),
+        asked: BTreeSet::new(),
         depth: 0,
         nodes: 0,
         fresh: 0,
@@ -137,7 +139,7 @@ pub fn expand(
             });
         }
     }
-    Ok((units, expander.used.into_iter().collect()))
+    Ok((units, expander.used.into_iter().collect(), expander.asked))
 }
 
 impl Expander<'_> {
@@ -222,6 +224,7 @@ impl Expander<'_> {
                         ));
                     }
                 };
+                self.asked.insert(option.clone());
                 let given = self.named.iter().rev().find(|(name, _)| name == option).map(|(_, text)| text);
                 let bad = |text: &str, what: &str| {
                     Diagnostic::error(e.span, format!("`--{option}` takes {what}, not `{text}`"))

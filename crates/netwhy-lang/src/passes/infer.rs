@@ -616,7 +616,7 @@ impl Infer<'_> {
                             && len > 0
                             && !(0..i64::from(len)).contains(&n)
                         {
-                            let text = format!("index {n} is out of bounds: the array has {len} elements");
+                            let text = format!("the index {n} is out of bounds for array of size {len}");
                             return Err(Diagnostic::error(index.span, text));
                         }
                         if space == Space::Ctx && constant(index).is_none() {
@@ -903,6 +903,16 @@ impl Infer<'_> {
             }
             (BinOp::Add, Ty::Int { .. }, Ty::Ptr(c, space)) => {
                 Ok(Ty::Ptr(c.clone(), if *space == Space::Btf { Space::Kernel } else { *space }))
+            }
+            // Of literals it is known whether the sign bit would be lost.
+            (BinOp::Shl, ..) if matches!((constant(a), constant(b)), (Some(1..), Some(0..=63))) => {
+                let (n, by) = (constant(a).unwrap_or(0), constant(b).unwrap_or(0));
+                let wide = i128::from(n) << by;
+                Ok(if i64::try_from(wide).is_err() && u64::try_from(wide).is_ok() {
+                    Ty::U64
+                } else {
+                    Ty::Int { size: 8, signed: va.signed() }
+                })
             }
             (BinOp::Shl | BinOp::Shr, ..) => Ok(Ty::Int { size: 8, signed: va.signed() }),
             _ => Ok(Ty::Int { size: 8, signed: both_signed(a, &va, b, &vb) }),

@@ -87,6 +87,12 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
             return Ok(1);
         }
     };
+    if let [_, ..] = compiled.unread.as_slice() {
+        let all: Vec<String> =
+            compiled.unread.iter().map(|name| escape_terminal(name).into_owned()).collect();
+        eprintln!("ERROR: unexpected program command line options: --{}", all.join(", --"));
+        return Ok(1);
+    }
     if !args.no_warnings {
         for warning in &compiled.warnings {
             eprint!("{}", warning.render(&name, &script));
