@@ -14,6 +14,7 @@ pub mod prlimit;
 pub mod sar;
 pub mod ss;
 pub mod sysctl;
+pub mod tc;
 
 use crate::Tool;
 
@@ -34,4 +35,5 @@ pub static ALL: &[&Tool] = &[
     &sar::TOOL,
     &ss::TOOL,
     &sysctl::TOOL,
+    &tc::TOOL,
 ];

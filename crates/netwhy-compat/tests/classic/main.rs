@@ -10,6 +10,7 @@ mod ip;
 mod line;
 mod nf;
 mod run;
+mod tc;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -22,7 +23,7 @@ use netwhy_sys::mount::Mount;
 
 /// Every group of lines.
 fn groups() -> Vec<Group> {
-    vec![ip::group(), ethtool::group(), nf::conntrack(), nf::nft(), nf::iptables()]
+    vec![ip::group(), ethtool::group(), tc::group(), nf::conntrack(), nf::nft(), nf::iptables()]
 }
 
 /// Shares of lines that must be identical or equivalent, of a hundred.
