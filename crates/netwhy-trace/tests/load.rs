@@ -21,8 +21,10 @@ fn example(opt: &Opt) -> Option<String> {
     })
 }
 
+/// The call without options; with each option that chooses parts of the script; and with all others at once.
 fn calls(tool: &Tool) -> Vec<Vec<String>> {
     let mut calls = vec![Vec::new()];
+    let (mut filters, mut words) = (Vec::new(), Vec::new());
     for opt in options::all(tool) {
         if ["help", "print", "ebpf", "json", "duration"].contains(&opt.sets.as_str()) {
             continue;
@@ -31,11 +33,20 @@ fn calls(tool: &Tool) -> Vec<Vec<String>> {
         match (&opt.long, opt.short) {
             (Some(long), _) => call.push(format!("--{long}")),
             (None, Some(short)) => call.push(format!("-{short}")),
-            (None, None) => {}
+            (None, None) => {
+                words.extend(example(&opt));
+                continue;
+            }
         }
         call.extend(example(&opt));
-        calls.push(call);
+        let chooses = ["//#if opt ", "//#if not opt "].iter().any(|word| {
+            let line = format!("{word}{}", opt.sets);
+            tool.script.lines().any(|other| other.trim() == line)
+        });
+        if chooses { calls.push(call) } else { filters.extend(call) }
     }
+    filters.extend(words);
+    calls.push(filters);
     calls
 }
 
