@@ -176,6 +176,7 @@ impl Kernel {
             for_each_map_elem: has("BPF_FUNC_for_each_map_elem"),
             current_task_btf: has("BPF_FUNC_get_current_task_btf"),
             ktime_tai: has("BPF_FUNC_ktime_get_tai_ns"),
+            long_keys: self.probing.long_keys().yes(),
             attach_cookie: has("BPF_FUNC_get_attach_cookie"),
             func_ip: has("BPF_FUNC_get_func_ip"),
             percpu_lookup: has("BPF_FUNC_map_lookup_percpu_elem"),

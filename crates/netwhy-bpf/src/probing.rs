@@ -5,7 +5,9 @@ use std::ffi::CStr;
 use std::fmt;
 use std::path::Path;
 
-use netwhy_sys::bpf::{AttachType, Instruction, Link, LinkTarget, Program, ProgramSpec, ProgramType};
+use netwhy_sys::bpf::{
+    AttachType, Instruction, Link, LinkTarget, Map, MapSpec, MapType, Program, ProgramSpec, ProgramType,
+};
 use netwhy_sys::perf::{Dynamic, Event, Function, Source, online_cpus};
 use netwhy_sys::{Errno, SysError};
 
@@ -66,6 +68,7 @@ pub struct Probing {
     tp_btf: OnceCell<Outcome>,
     perf_link: OnceCell<Outcome>,
     raw_tracepoint: OnceCell<Outcome>,
+    long_keys: OnceCell<Outcome>,
 }
 
 /// A function every kernel has that lets itself be probed, hardly ever called.
@@ -191,6 +194,25 @@ impl Probing {
         self.raw_tracepoint.get_or_init(|| {
             let loaded = program(ProgramType::RAW_TRACEPOINT, None, 0);
             Outcome::of(loaded.and_then(|program| Link::raw_tracepoint(&program, Some("sched_switch"))))
+        })
+    }
+
+    /// Keys longer than a program's stack.
+    pub fn long_keys(&self) -> &Outcome {
+        self.long_keys.get_or_init(|| {
+            let made = Map::create(&MapSpec {
+                kind: MapType::HASH,
+                key_size: 1024,
+                value_size: 8,
+                max_entries: 1,
+                flags: 0,
+                name: "long_keys",
+            });
+            match made {
+                // Whoever may not make maps is told so where it matters.
+                Err(error) if error.errno == Errno::E2BIG => Outcome::No(error.to_string()),
+                _ => Outcome::Yes,
+            }
         })
     }
 

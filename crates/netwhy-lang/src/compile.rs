@@ -67,7 +67,11 @@ pub fn compile(
     features: &Features,
 ) -> Result<Compiled> {
     let tree = parser::parse(script)?;
-    let config = settings(&tree, &options.config)?;
+    let mut base = options.config.clone();
+    if !features.long_keys && base.max_strlen == Config::default().max_strlen {
+        base.max_strlen = SHORT;
+    }
+    let config = settings(&tree, &base)?;
     // Macros and parameters first: a wildcard may be a parameter.
     let (units, params, asked) = expand(&tree, &config, options, probes)?;
     let world = World { types, structs: &tree.structs, enums: &tree.enums, strlen: config.max_strlen };
@@ -118,6 +122,9 @@ fn settings(tree: &ast::Script, base: &Config) -> Result<Config> {
     }
     Ok(config)
 }
+
+/// Bytes of a string where a key must fit the stack of 512: two of them, unless the script says otherwise.
+const SHORT: u32 = 200;
 
 /// Settings the compiler looks at.
 const SETTINGS: [&str; 4] = ["max_strlen", "max_map_keys", "missing_probes", "print_maps_on_exit"];

@@ -30,6 +30,8 @@ pub struct Features {
     pub percpu_lookup: bool,
     /// Processors there may ever be; aggregations have a part for each.
     pub cpus: u32,
+    /// Keys of maps may be longer than the stack (5.11).
+    pub long_keys: bool,
     /// BTF tracepoints (`tp_btf`) can be loaded.
     pub tp_btf: bool,
     /// Whether `system`, `override`, `signal` and the like are allowed (`--unsafe`).
@@ -45,6 +47,7 @@ impl Features {
             for_each_map_elem: true,
             current_task_btf: true,
             ktime_tai: true,
+            long_keys: true,
             attach_cookie: true,
             func_ip: true,
             percpu_lookup: true,
@@ -61,6 +64,7 @@ impl Features {
             for_each_map_elem: false,
             current_task_btf: false,
             ktime_tai: false,
+            long_keys: false,
             attach_cookie: false,
             func_ip: false,
             percpu_lookup: false,

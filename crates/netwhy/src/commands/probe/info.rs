@@ -50,7 +50,7 @@ pub(super) fn text(kernel: &Kernel) -> String {
         .tracefs()
         .map_or(Outcome::Denied("neither mounted nor to be opened".to_owned()), |_| Outcome::Yes);
     out.push_str("\nProbe types\n");
-    let features: [(&str, &Outcome); 12] = [
+    let features: [(&str, &Outcome); 13] = [
         ("tracepoint", &tracefs),
         ("rawtracepoint", probing.raw_tracepoint()),
         ("tp_btf", probing.tp_btf(kernel)),
@@ -63,6 +63,7 @@ pub(super) fn text(kernel: &Kernel) -> String {
         ("hardware", probing.hardware()),
         ("watchpoint", probing.watchpoint()),
         ("perf_link", probing.perf_link()),
+        ("long_keys", probing.long_keys()),
     ];
     for (name, outcome) in features {
         let _ = writeln!(out, "  {name}: {outcome}");
