@@ -1,8 +1,8 @@
 //! The kernel matrix: Debian's kernels in QEMU without KVM, the probe engine's tests inside, one table.
 //!
-//! `cargo xtask vm [KERNEL ...]` runs the tests and writes docs/kernels.md once every kernel has been run; `cargo xtask vm run KERNEL SCRIPT`
-//! runs a shell script in one. The guest sees the host's root read-only under a layer that is thrown away, so it needs
-//! no image and no copy; it has no network.
+//! `cargo xtask vm [KERNEL ...]` runs the tests and writes docs/kernels.md once every kernel has been run; `cargo xtask
+//! vm page` does so from the last consoles; `cargo xtask vm run KERNEL SCRIPT` runs a shell script in one. The guest sees
+//! the host's root read-only under a layer that is thrown away, so it needs no image and no copy; it has no network.
 
 mod fetch;
 mod guest;
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
             Guest::make(&root)?.run(&script, LIMIT, |line| println!("{line}"))?;
             Ok(())
         }
+        ["page"] => page(&dir),
         names => {
             let kernels = match names {
                 [] => KERNELS.to_vec(),
@@ -76,17 +77,20 @@ fn matrix(kernels: &[Kernel], dir: &Path) -> Result<(), Box<dyn Error>> {
         all.push((kernel.name.to_owned(), outcomes));
     }
     println!("{}", report::page(&all));
-    // Kernels run one by one make the page together, each with its last console.
-    let mut known = Vec::new();
-    for kernel in KERNELS {
-        let Ok(log) = std::fs::read_to_string(dir.join(format!("{}.log", kernel.suite))) else { break };
-        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
-        known.push((kernel.name.to_owned(), Outcomes::read(&lines)));
-    }
-    if known.len() == KERNELS.len() {
-        std::fs::write(&path, report::page(&known))?;
-    }
+    page(dir)?;
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// Writes docs/kernels.md from each kernel's last console, once there is one of every kernel.
+fn page(dir: &Path) -> Result<(), Box<dyn Error>> {
+    let mut all = Vec::new();
+    for kernel in KERNELS {
+        let Ok(log) = std::fs::read(dir.join(format!("{}.log", kernel.suite))) else { return Ok(()) };
+        let lines: Vec<String> = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect();
+        all.push((kernel.name.to_owned(), Outcomes::read(&lines)));
+    }
+    std::fs::write(crate::root().join("docs/kernels.md"), report::page(&all))?;
+    Ok(())
 }
 
 /// Builds netwhy and the tests; name and file of each test binary.

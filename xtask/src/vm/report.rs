@@ -109,7 +109,7 @@ impl Outcomes {
 }
 
 /// Features that are shown, in order; the other lines of `--info` are about the build.
-const FEATURES: [&str; 19] = [
+const FEATURES: [&str; 18] = [
     "tracepoint",
     "rawtracepoint",
     "tp_btf",
@@ -122,7 +122,6 @@ const FEATURES: [&str; 19] = [
     "hardware",
     "iter",
     "perf_link",
-    "long_keys",
     "loop",
     "for_each_map_elem",
     "get_current_task_btf",
