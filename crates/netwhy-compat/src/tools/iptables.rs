@@ -3,6 +3,7 @@
 //! The legacy back end has tables of its own in the kernel; the other keeps its rules as nftables. Called
 //! without `-legacy` or `-nft` it takes the one the host's `iptables` leads to, and says so when it changes.
 
+mod change;
 mod from_nft;
 mod list;
 mod options;
@@ -82,6 +83,9 @@ fn host_backend() -> Backend {
 
 fn run(session: &mut Session<'_>, args: &[String]) -> Result<u8, ToolError> {
     let called = Called::new(&session.called);
+    if !called.save && change::asked(args) {
+        return change::run(session, &called, args);
+    }
     let options = options::parse(&called, args)?;
     match &options.command {
         Command::Help => {
