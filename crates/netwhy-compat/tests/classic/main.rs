@@ -10,6 +10,7 @@ mod ip;
 mod line;
 mod nf;
 mod run;
+mod sock;
 mod tc;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,15 @@ use netwhy_sys::mount::Mount;
 
 /// Every group of lines.
 fn groups() -> Vec<Group> {
-    vec![ip::group(), ethtool::group(), tc::group(), nf::conntrack(), nf::nft(), nf::iptables()]
+    vec![
+        ip::group(),
+        ethtool::group(),
+        tc::group(),
+        nf::conntrack(),
+        nf::nft(),
+        nf::iptables(),
+        sock::group(),
+    ]
 }
 
 /// Shares of lines that must be identical or equivalent, of a hundred.
