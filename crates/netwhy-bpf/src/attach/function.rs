@@ -23,6 +23,13 @@ pub(super) fn one(place: &Attach, kernel: &Kernel) -> Result<Event, LoadError> {
     };
     let kind = Dynamic::find("kprobe").map_err(|error| failed(place, absent(name, kernel, &error)))?;
     let symbol = compiled_name(name, kernel);
+    // The kernel itself would take a place in whatever function lies there.
+    if offset > 0
+        && let Some(start) = kernel.symbols().address(&symbol)
+        && kernel.symbols().resolve(start.saturating_add(offset)).is_none_or(|(_, within)| within != offset)
+    {
+        return Err(failed(place, format!("Offset outside the function bounds of '{symbol}'")));
+    }
     Event::function(kind, Function::Kernel { symbol: &symbol, offset }, returns, None).map_err(|error| {
         let reason = match error.errno {
             Errno::ENOENT => "this kernel has no such function, or it was inlined".to_owned(),
