@@ -232,7 +232,7 @@ const IPTABLES: &[Line] = &[
     manual("iptables -Q"), manual("iptables -L -t"),
     manual("bpftool prog show"), manual("bpftool map show"), manual("bpftool link show"), seed("bpftool prog list"), seed("bpftool map list"),
     manual("bpftool net show"), manual("bpftool prog show id 4000000000"), manual("bpftool -j net show").json(KEYS),
-    seed("iptables -t raw -A PREROUTING -p tcp --dport 80 -j TRACE").changes("iptables -t raw -S", "iptables -t raw -D PREROUTING -p tcp --dport 80 -j TRACE"),
+    seed("iptables -t raw -A PREROUTING -p tcp --dport 80 -j TRACE").changes("iptables -t raw -S", "iptables -t raw -D PREROUTING 3"),
     seed("iptables -I INPUT -j LOG --log-prefix \"IPT-INPUT-DROP: \"").changes("iptables -S", "iptables -D INPUT 1"),
     manual("iptables -A FORWARD -s 192.0.2.0/24 -p udp --dport 53:55 -j DROP").changes("iptables -S FORWARD", "iptables -D FORWARD -s 192.0.2.0/24 -p udp --dport 53:55 -j DROP"),
     manual("iptables -D FORWARD 1").changes("iptables -S FORWARD", "iptables -I FORWARD 1 -i eth+ -o br0 -j ACCEPT"),
