@@ -484,4 +484,8 @@ manual("ip -br link"),
     manual("ip monitor netconf").watching("echo 1 > /proc/sys/net/ipv4/conf/p1/forwarding; echo 0 > /proc/sys/net/ipv4/conf/p1/forwarding", "forwarding off"),
     manual("ip monitor dev p1 address").watching("ip addr add 10.99.1.1/24 dev mv0; ip addr del 10.99.1.1/24 dev mv0; ip addr add 10.99.0.1/24 dev p1; ip addr del 10.99.0.1/24 dev p1", "Deleted"),
     manual("ip monitor nsid").watching("ip netns add zzz; ip netns set zzz 33; ip netns del zzz", "Deleted"),
+    manual("bridge link"), manual("bridge link show dev p0"), manual("bridge -j link"), manual("bridge fdb"), manual("bridge fdb show dev vx0"),
+    manual("bridge fdb show br br0"), manual("bridge fdb show brport p0"), manual("bridge -j fdb"), manual("bridge -j -p fdb show dev p0"), manual("bridge fdb show dev nope"),
+    manual("bridge -s fdb show dev p0"), manual("bridge foo"),
+    manual("bridge vlan").refused("no VLANs in this kernel to compare with"), manual("bridge mdb").refused("multicast entries are not read"),
 ];

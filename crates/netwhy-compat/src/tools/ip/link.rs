@@ -209,7 +209,7 @@ pub(crate) enum For {
 }
 
 /// `3: eth0@if2: ` and its keys.
-fn name(
+pub(crate) fn name(
     page: &mut Page<'_>,
     look: &Look,
     table: &Table<'_, LINK_ATTRIBUTES>,
@@ -240,7 +240,7 @@ fn name(
     Ok(())
 }
 
-fn flags(
+pub(crate) fn flags(
     page: &mut Page<'_>,
     look: &Look,
     flags: u32,
