@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
@@ -46,6 +46,16 @@ impl Kmsg {
             .open(PATH)
             .map_err(|error| SysError::io("open", PATH, &error))?;
         Ok(Kmsg { file, lost: 0 })
+    }
+
+    /// From the first record after the log was last cleared (`dmesg -C`, `SYSLOG_ACTION_CLEAR`), as dmesg(1) shows it.
+    pub fn open_after_clear() -> Result<Self> {
+        let log = Kmsg::open()?;
+        // SAFETY: lseek(2) takes the open descriptor and two numbers; it touches no memory of ours.
+        if unsafe { libc::lseek(log.file.as_raw_fd(), 0, libc::SEEK_DATA) } < 0 {
+            return Err(SysError::io("seek", PATH, &std::io::Error::last_os_error()));
+        }
+        Ok(log)
     }
 
     /// From now on.

@@ -39,6 +39,9 @@ const SHT_NOBITS: u32 = 8;
 const SHT_RELA: u32 = 4;
 const SHT_REL: u32 = 9;
 
+/// Bytes of a section's entry (`Elf64_Shdr`).
+const ENTRY: usize = 64;
+
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -70,10 +73,10 @@ impl<'a> Elf<'a> {
         let count = file.number("the number of sections", 0x3c, 2)?;
         let names = file.number("the section of names", 0x3e, 2)?;
         let entry = |number: usize| {
-            number
-                .checked_mul(size)
-                .and_then(|at| table.checked_add(at))
-                .ok_or(ElfError::Outside { what: "a section's entry", offset: table })
+            let what = "a section's entry";
+            let at = number.checked_mul(size).and_then(|at| table.checked_add(at));
+            let at = at.ok_or(ElfError::Outside { what, offset: table })?;
+            file.part(what, at, ENTRY).map(|_| at)
         };
         let body = |at: usize| {
             let (offset, length) = (

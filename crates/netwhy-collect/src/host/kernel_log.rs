@@ -100,7 +100,7 @@ const WORDS: &[&str] = &[
 ];
 
 impl Collector {
-    /// Streams the kernel's log from its oldest record, or with `new_only` from now on; with `follow` it waits for
+    /// Streams the kernel's log from where it was last cleared, or with `new_only` from now on; with `follow` it waits for
     /// more until `each` breaks. `each` gets `None` when there is no more for now. Returns how often records were
     /// overwritten before they were read.
     pub fn kernel_records(
@@ -109,7 +109,7 @@ impl Collector {
         new_only: bool,
         each: &mut dyn FnMut(Option<&Record>) -> ControlFlow<()>,
     ) -> Result<u64, CollectError> {
-        let mut log = if new_only { Kmsg::open_at_end()? } else { Kmsg::open()? };
+        let mut log = if new_only { Kmsg::open_at_end()? } else { Kmsg::open_after_clear()? };
         loop {
             while let Some(record) = log.read()? {
                 if each(Some(&record)).is_break() {

@@ -69,7 +69,8 @@ fn listeners_of_every_kind_with_their_owners() {
         assert_eq!((four.rqueue, four.wqueue, four.v6only, four.ifindex), (0, 7, None, 0));
         assert!(four.tcp.is_none() && four.mem.is_some() && four.congestion.is_some());
         let owners = known(four.owners.clone());
-        assert_eq!(owners.iter().map(|owner| owner.pid).collect::<Vec<_>>(), [std::process::id()]);
+        // A program another test starts holds copies of our descriptors until it is executed.
+        assert!(owners.iter().any(|owner| owner.pid == std::process::id()), "{owners:?}");
         let six = find(8080, true);
         assert!(six.is_wildcard() && six.v6only == Some(true));
         assert_eq!(six.ifindex, known_index("v0"));

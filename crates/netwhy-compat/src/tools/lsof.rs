@@ -339,7 +339,7 @@ impl Show<'_> {
         match address.to_canonical() {
             address if address.is_unspecified() => "*".to_owned(),
             address => match self.names.host(address) {
-                Some(name) if !self.parsed.has("no-names") && !(one.six && address.is_ipv6()) => {
+                Some(name) if !(self.parsed.has("no-names") || one.six && address.is_ipv6()) => {
                     escape_terminal(name).into_owned()
                 }
                 _ if address.is_ipv6() => format!("[{address}]"),
