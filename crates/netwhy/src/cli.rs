@@ -181,7 +181,8 @@ pub(crate) struct ProbeArgs {
     pub(crate) list: bool,
     /// Only compile, and print what came of it; a stage's name may follow (-d all)
     #[arg(short = 'd', long = "debug", value_name = "STAGE", num_args = 0..=1, default_missing_value = "all")]
-    pub(crate) dump: Option<ProbeStage>,
+    #[arg(value_parser = ProbeDump::read)]
+    pub(crate) dump: Option<ProbeDump>,
     /// text or json
     #[arg(short = 'f', value_name = "FORMAT", value_enum, default_value_t = ProbeFormat::Text)]
     pub(crate) format: ProbeFormat,
@@ -225,6 +226,24 @@ pub(crate) struct ProbeArgs {
     /// named ones (--name=value)
     #[arg(allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
+}
+
+/// What follows -d: a stage, or already the script's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ProbeDump {
+    /// A stage.
+    Stage(ProbeStage),
+    /// `-d FILE`: everything of this file.
+    Script(String),
+}
+
+impl ProbeDump {
+    fn read(text: &str) -> Result<Self, std::convert::Infallible> {
+        Ok(match ProbeStage::from_str(text, false) {
+            Ok(stage) => ProbeDump::Stage(stage),
+            Err(_) => ProbeDump::Script(text.to_owned()),
+        })
+    }
 }
 
 /// What -d shows.

@@ -20,13 +20,14 @@ use netwhy_render::escape::escape_terminal;
 use netwhy_sys::child::Held;
 use netwhy_sys::process::{PidFd, exists};
 
-use crate::cli::{Global, ProbeArgs, ProbeFormat, ProbeStage, Usage};
+use crate::cli::{Global, ProbeArgs, ProbeDump, ProbeFormat, ProbeStage, Usage};
 
 /// The largest script that is read.
 const SCRIPT_LIMIT: u64 = 4 << 20;
 
 /// Runs the verb. Like bpftrace it ends with 1 for a script that is wrong or cannot run here.
 pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
+    let args = &with_file(args);
     let kernel = Kernel::open()?;
     if args.info {
         super::print(&info::text(&kernel))?;
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<u8> {
             return Ok(1);
         }
     };
-    if args.dump == Some(ProbeStage::Ast) {
+    if args.dump == Some(ProbeDump::Stage(ProbeStage::Ast)) {
         return tree(&name, &script);
     }
     let held = RefCell::new(held(args, &kernel)?);
@@ -194,6 +195,16 @@ fn tree(name: &str, script: &str) -> anyhow::Result<u8> {
             Ok(1)
         }
     }
+}
+
+/// The arguments with the file of `-d FILE` in its place.
+fn with_file(args: &ProbeArgs) -> ProbeArgs {
+    let mut args = args.clone();
+    if let Some(ProbeDump::Script(file)) = &args.dump {
+        args.args.insert(0, file.clone());
+        args.dump = Some(ProbeDump::Stage(ProbeStage::All));
+    }
+    args
 }
 
 /// Name, text and positional parameters.
