@@ -40,7 +40,7 @@ pub(crate) fn ready() -> Result<()> {
         .map_err(LabError::io("say that the service is ready"))
 }
 
-/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,reuseport`, `,dev=eth0`, `,md5=PEER`, `,backlog=4`.
+/// `ADDRESS:PORT` with options behind it: `,v6only`, `,reset`, `,reuseport`, `,dev=eth0`, `,md5=PEER`, `,deaf`, `,backlog=4`.
 pub(crate) fn listen(text: &str) -> Result<TcpListener> {
     let mut parts = text.split(',');
     let address = address(parts.next().unwrap_or(text))?;
@@ -56,6 +56,7 @@ pub(crate) fn listen(text: &str) -> Result<TcpListener> {
                 let peer = peer.parse().map_err(|_| LabError::Usage(format!("md5 {peer}?")))?;
                 socket.set_md5_key(peer, b"a key of the lab")?;
             }
+            ("deaf", _) => socket.refuse_everything()?,
             ("dev", device) => socket.bind_device(device)?,
             ("backlog", number) => {
                 backlog = number.parse().map_err(|_| LabError::Usage(format!("backlog {number}?")))?;

@@ -324,6 +324,11 @@ impl Socket {
         fd::set_int(self.as_fd(), libc::IPPROTO_TCP, option, i32::from(bytes), "setsockopt TCP_MAXSEG")
     }
 
+    /// Attaches a filter that keeps no byte: the kernel frees what arrives, without an answer (SO_ATTACH_FILTER).
+    pub fn refuse_everything(&self) -> Result<()> {
+        crate::filter::attach(self.as_fd(), &crate::filter::with_snap_length(&[], 0))
+    }
+
     /// Signs every segment to and from an address with this key (TCP_MD5SIG, RFC 2385), and wants them signed.
     ///
     /// `struct tcp_md5sig` (uapi `linux/tcp.h`): address, flags, prefix length, key length, device, 80 bytes of key.

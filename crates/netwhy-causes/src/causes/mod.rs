@@ -88,6 +88,7 @@ pub mod set_element_blocks;
 pub mod snat_missing;
 pub mod snat_port_exhausted;
 pub mod snat_source_foreign;
+pub mod socket_filter;
 pub mod source_address_wrong;
 pub mod svc_bound_elsewhere;
 pub mod svc_not_listening;
@@ -207,6 +208,7 @@ pub static ALL: &[&Cause] = &[
     &snat_missing::CAUSE,
     &snat_port_exhausted::CAUSE,
     &snat_source_foreign::CAUSE,
+    &socket_filter::CAUSE,
     &source_address_wrong::CAUSE,
     &svc_bound_elsewhere::CAUSE,
     &svc_not_listening::CAUSE,
@@ -327,6 +329,7 @@ pub static SOURCES: &[(&str, &str)] = &[
     ("snat-missing", include_str!("snat_missing.rs")),
     ("snat-port-exhausted", include_str!("snat_port_exhausted.rs")),
     ("snat-source-foreign", include_str!("snat_source_foreign.rs")),
+    ("socket-filter", include_str!("socket_filter.rs")),
     ("source-address-wrong", include_str!("source_address_wrong.rs")),
     ("svc-bound-elsewhere", include_str!("svc_bound_elsewhere.rs")),
     ("svc-not-listening", include_str!("svc_not_listening.rs")),

@@ -153,6 +153,7 @@ mod rule_prohibit;
 mod rule_wrong_table;
 mod snat_exhausted;
 mod snat_source_foreign;
+mod socket_filter;
 mod svc_bound_device;
 mod svc_bound_loopback;
 mod svc_bound_other_address;
@@ -368,6 +369,7 @@ pub static ALL: &[&Case] = &[
     &rule_wrong_table::CASE,
     &snat_exhausted::CASE,
     &snat_source_foreign::CASE,
+    &socket_filter::CASE,
     &svc_bound_device::CASE,
     &svc_bound_loopback::CASE,
     &svc_bound_other_address::CASE,
