@@ -58,6 +58,24 @@ pub(crate) fn unpacked(kernel: Kernel, under: &Path) -> Result<PathBuf, Box<dyn 
     Ok(root)
 }
 
+/// The mirror of Debian that this machine is set up with.
+fn mirror() -> Result<String, Box<dyn Error>> {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    if let Ok(more) = fs::read_dir("/etc/apt/sources.list.d") {
+        files.extend(more.flatten().map(|entry| entry.path()));
+    }
+    let known = |file: &PathBuf| file.extension().is_some_and(|ext| ext == "list" || ext == "sources");
+    for file in files.iter().filter(|file| known(file)) {
+        let Ok(text) = fs::read_to_string(file) else { continue };
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let mut words = lines.flat_map(str::split_whitespace).map(|word| word.trim_end_matches('/'));
+        if let Some(found) = words.find(|word| word.contains("://") && word.ends_with("/debian")) {
+            return Ok(found.to_owned());
+        }
+    }
+    Err("apt is not set up with a mirror of Debian (/etc/apt/sources.list)".into())
+}
+
 /// apt with all its files in one directory.
 struct Apt {
     options: Vec<String>,
@@ -70,7 +88,7 @@ impl Apt {
         }
         let sources = dir.join("etc/sources.list");
         let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
-        fs::write(&sources, format!("deb [signed-by={key}] http://deb.debian.org/debian {suite} main\n"))?;
+        fs::write(&sources, format!("deb [signed-by={key}] {} {suite} main\n", mirror()?))?;
         let status = dir.join("etc/status");
         fs::write(&status, "")?;
         let at = |path: &Path| path.display().to_string();
